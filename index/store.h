@@ -1,0 +1,82 @@
+/* store.h - the one door to LMDB: one environment a shard, records with version and checksum.
+ * Every value is stored as header {u8 record version, u8[7] low bytes of XXH3-64 over dbi number, key and payload}
+ * + payload; callers see the payload only. A checksum is checked at every read of a record unless the
+ * table is marked hot (vec, post, dl: checked on first use in a snapshot by their own code, with store_check()).
+ * LMDB rules kept here: no WRITEMAP, no NOSYNC, one environment a path and process, file length checked against the
+ * meta page before mapping, MDB_NOTLS read transactions, values never outlive their transaction, keys fixed width.
+ * Errors: ENOSPC, EDQUOT, MDB_MAP_FULL and short writes are ERR_FULL; MDB_PANIC, MDB_CORRUPTED, MDB_PAGE_NOTFOUND and bad
+ * checksums are ERR_CORRUPT; EIO is ERR_IO and closes the shard for writing.
+ * SIGBUS from a truncated file: store_open checks the length; a file cut while mapped is out of scope. */
+#ifndef DOCENT_INDEX_STORE_H
+#define DOCENT_INDEX_STORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+enum table { /* names in the file: meta doc path page chunk seen vec term post dl filt tomb log */
+    T_META, T_DOC, T_PATH, T_PAGE, T_CHUNK, T_SEEN, T_VEC, T_TERM, T_POST, T_DL, T_FILT, T_TOMB,
+    T_LOG, T_COUNT
+};
+const char *table_name(enum table t);
+
+struct store;
+struct txn;
+
+int store_open(struct store **out, const char *dir, int writable, struct err *e);
+void store_close(struct store *s);
+uint64_t store_file_bytes(const struct store *s);
+
+int txn_read(struct store *s, struct txn **out, struct err *e);
+int txn_write(struct store *s, struct txn **out, struct err *e); /* one at a time a store */
+int txn_commit(struct txn *t, struct err *e); /* t is gone either way */
+void txn_abort(struct txn *t); /* ends a read too; NULL is fine */
+uint64_t txn_id(const struct txn *t); /* of a read: the commit it sees */
+
+/* ERR_NOTFOUND leaves *p NULL and sets no message when e is NULL. *p is good until the transaction ends, or the next
+ * write in the same write transaction. */
+int txn_get(struct txn *t, enum table tb, const void *key, size_t n_key, const void **p, size_t *n,
+            struct err *e);
+int txn_put(struct txn *t, enum table tb, const void *key, size_t n_key, const void *p, size_t n,
+            struct err *e);
+int txn_del(struct txn *t, enum table tb, const void *key, size_t n_key, struct err *e); /* ERR_NOTFOUND */
+/* Room for a payload of n bytes in the page itself, to be filled before the next call on t; the checksum is
+ * set by txn_seal(). */
+int txn_reserve(struct txn *t, enum table tb, const void *key, size_t n_key, size_t n, void **p,
+                struct err *e);
+int txn_seal(struct txn *t, enum table tb, const void *key, size_t n_key, struct err *e);
+int txn_stat(struct txn *t, enum table tb, uint64_t *entries, uint64_t *bytes, struct err *e);
+
+/* Cursor over the keys >= first that begin with prefix (n_prefix 0: all). Ordered by bytes. */
+struct scan;
+int scan_open(struct txn *t, enum table tb, const void *prefix, size_t n_prefix, struct scan **out,
+              struct err *e);
+/* 0, or ERR_NOTFOUND at the end (no message). Key and payload as in txn_get. A record with a wrong checksum is
+ * ERR_CORRUPT and names table and key; the scan may go on behind it. */
+int scan_next(struct scan *sc, const void **key, size_t *n_key, const void **p, size_t *n,
+              struct err *e);
+int scan_seek(struct scan *sc, const void *key, size_t n_key, struct err *e); /* next: first >= key */
+void scan_close(struct scan *sc);
+
+/* Checks a hot record's checksum, given what txn_get or scan_next returned for it. */
+int store_check(enum table tb, const void *key, size_t n_key, const void *p, size_t n,
+                struct err *e);
+
+/* A copy without free pages (mdb_env_copy2 with compaction) into a new file. */
+int store_copy(struct store *s, const char *file, struct err *e);
+
+/* Big-endian helpers for keys. */
+static inline void be32(unsigned char *k, uint32_t v)
+{
+    k[0] = (unsigned char)(v >> 24);
+    k[1] = (unsigned char)(v >> 16);
+    k[2] = (unsigned char)(v >> 8);
+    k[3] = (unsigned char)v;
+}
+static inline uint32_t be32_get(const unsigned char *k)
+{
+    return (uint32_t)k[0] << 24 | (uint32_t)k[1] << 16 | (uint32_t)k[2] << 8 | k[3];
+}
+
+#endif
