@@ -2,7 +2,6 @@
  * Who may touch what: mu guards round, n_tasks, busy, stop; next is taken with an atomic add.
  * A member spins SPINS times for the next round before it sleeps: rounds inside one forward pass
  * follow each other within microseconds, and a futex sleep and wake costs some 50 us. */
-#define _GNU_SOURCE
 #include "base/team.h"
 
 #include <errno.h>

@@ -51,9 +51,34 @@ int vectors_verify(struct txn *t, uint32_t dim, part_row_fn *row, part_bad_fn *b
 int postings_verify(struct txn *t, part_posting_fn *posting, part_bad_fn *bad, void *arg,
                     uint64_t *n, struct err *e);
 
-/* Tombstones: one bitmap over chunk ids (T_TOMB, key hi16, CRoaring container of the low 16 bits). documents.c writes
- * them through these; search reads them through the snapshot. */
+/* ---- what the search side asks of documents.c, filters.c (all by chunk id, inside a read transaction) ---- */
+
+struct chunk_row {
+    uint8_t doc[16];
+    uint32_t ord, page, start, end, n_tokens;
+    const char *section; /* points into the record */
+    uint32_t n_section;
+};
+int chunk_row_get(struct txn *t, uint32_t cid, struct chunk_row *out, struct err *e);
+/* The chunk id of (doc, ord); ERR_NOTFOUND. */
+int chunk_row_find(struct txn *t, const uint8_t doc[16], uint32_t ord, uint32_t *cid, struct err *e);
+
+/* Tombstones: chunk ids that are deleted but still have rows in segments (T_TOMB, key hi16, CRoaring portable
+ * serialisation of the low 16 bits). */
 int tomb_set(struct txn *t, uint32_t cid, struct err *e);
 int tomb_clear_all(struct txn *t, struct err *e);
+
+struct roaring_bitmap_s;
+int tomb_load(struct txn *t, struct roaring_bitmap_s **out, struct err *e); /* roaring_bitmap_free() */
+struct search_filter;
+/* Live chunk ids that pass the filter; NULL when the filter is NULL or has nothing set. */
+int filter_load(struct txn *t, const struct search_filter *f, struct roaring_bitmap_s **out,
+                struct err *e);
+
+/* ---- what snapshot.c asks of the search side: per-snapshot, per-shard caches (block pointers, length codes, decoded tombs) ---- */
+
+struct shard_view;
+int shard_view_open(struct txn *t, uint32_t dim, struct shard_view **out, struct err *e);
+void shard_view_close(struct shard_view *v); /* NULL is fine */
 
 #endif
