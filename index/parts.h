@@ -51,6 +51,10 @@ int vectors_verify(struct txn *t, uint32_t dim, part_row_fn *row, part_bad_fn *b
 int postings_verify(struct txn *t, part_posting_fn *posting, part_bad_fn *bad, void *arg,
                     uint64_t *n, struct err *e);
 
+/* Distinct terms (a term counts once a segment until postings_merge()), live postings, live chunks, the sum of their lengths. */
+int postings_stat(struct txn *t, uint64_t *terms, uint64_t *postings, uint64_t *n, uint64_t *len,
+                  struct err *e);
+
 /* ---- what the search side asks of documents.c, filters.c (all by chunk id, inside a read transaction) ---- */
 
 struct chunk_row {
