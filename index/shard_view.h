@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "index/index.h"
 #include "index/parts.h"
@@ -50,22 +51,37 @@ int post_view_value(void *arg, uint32_t value, const unsigned char **p, uint32_t
 
 struct vec_rows { /* a sealed block, or one row not sealed yet */
     const int8_t *row; /* [n, stride] */
-    const float *scale; /* [n], unaligned */
+    const unsigned char *scale; /* float [n], unaligned */
     const unsigned char *cid; /* u32 little-endian [n], unaligned */
-    uint32_t n;
+    uint32_t n, stride;
     float norm_most; /* the longest row */
     uint32_t block; /* its key */
+    int sealed;
     const void *payload;
     size_t bytes;
 };
 
 struct vec_view {
-    uint32_t dim, stride;
-    struct vec_rows *rows; /* [n], by growing chunk id */
-    uint32_t n;
+    uint32_t dim, per_block; /* chunk ids of a block */
+    struct vec_rows *rows; /* [n], by growing block */
+    uint32_t n, cap;
     uint64_t n_rows;
     atomic_uchar *checked; /* [n] */
 };
+static inline float vec_scale(const struct vec_rows *r, uint32_t i)
+{
+    float f;
+
+    memcpy(&f, r->scale + 4 * (size_t)i, 4);
+    return f;
+}
+static inline uint32_t vec_cid(const struct vec_rows *r, uint32_t i)
+{
+    uint32_t c; /* files are little-endian, and so is every machine docent runs on */
+
+    memcpy(&c, r->cid + 4 * (size_t)i, 4);
+    return c;
+}
 int vec_view_open(struct txn *t, uint32_t dim, struct vec_view *v, struct err *e);
 void vec_view_close(struct vec_view *v);
 /* Proves the checksum of rows[i] the first time. */
@@ -93,12 +109,13 @@ struct top {
     struct candidate *at;
     size_t n, cap;
     uint32_t k;
+    float slack; /* kept below the k-th best too: scores are right within slack / 2 */
     float least; /* scores below it cannot be among the k best */
     struct arena *a;
     int failed;
 };
-void top_open(struct top *t, uint32_t k, struct arena *a); /* k > 0 */
-void top_prune(struct top *t); /* keeps the k best and all that tie with the k-th */
+void top_open(struct top *t, uint32_t k, float slack, struct arena *a); /* k > 0 */
+void top_prune(struct top *t); /* keeps the k best and all within slack of the k-th */
 void top_push_slow(struct top *t, float score, uint32_t cid);
 static inline void top_push(struct top *t, float score, uint32_t cid)
 {
