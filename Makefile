@@ -73,9 +73,78 @@ endef
 $(foreach p,$(PARTS),$(eval $(call unit_rule,$(p))))
 .SECONDARY:
 
+# ---- what people call ----
+JOBS := $(shell nproc 2>/dev/null || echo 2)
+SERVICE := $(wildcard tests/service/*.sh)
+
 unit: $(UNIT_BIN)
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+
+# Set-up first, in a make of its own: the flags above come from packages that may only now be installed.
+demo:
+	@tools/deps.sh
+	@tools/models.sh
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@tools/demo.sh $(B)
+
+test:
+	@tools/deps.sh
+	@$(MAKE) --no-print-directory -j$(JOBS) all unit
+	@$(MAKE) --no-print-directory lint
+	@DOCENT=$(B)/docent DOCENT_EXTRACT=$(abspath $(B))/docent-extract tests/run.sh $(UNIT_BIN) $(SERVICE)
+
+models:
+	@tools/models.sh
+deps:
+	@tools/deps.sh
+
+# The same tests in sanitizer builds, each in a folder of its own.
+asan:
+	@$(MAKE) --no-print-directory -j$(JOBS) B=build-asan OPT="-O1 -g" SAN="-fsanitize=address,undefined -fno-omit-frame-pointer" all unit
+	@ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 DOCENT=build-asan/docent DOCENT_EXTRACT=$(abspath build-asan)/docent-extract \
+		tests/run.sh $(patsubst $(B)/%,build-asan/%,$(UNIT_BIN))
+tsan:
+	@$(MAKE) --no-print-directory -j$(JOBS) B=build-tsan OPT="-O1 -g" SAN="-fsanitize=thread" unit
+	@DOCENT_EXTRACT=$(abspath build-tsan)/docent-extract tests/run.sh $(patsubst $(B)/%,build-tsan/%,$(UNIT_BIN))
+
+BENCH := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/bench_*.c))
+$(B)/tests/bench/%: $(B)/tests/bench/%.o $(SUPPORT) $(foreach p,$(libs_upto_coordinator),$(call lib,$(p)))
+	@echo "  LD $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(DOCENT_LIBS) -lcmocka
+bench:
+	@tools/deps.sh
+	@tools/models.sh
+	@$(MAKE) --no-print-directory -j$(JOBS) all bench-programs
+	@tools/bench.sh $(B)
+bench-programs: $(BENCH)
+
+# The borders, as greps that find nothing.
+lint:
+	@! grep -rln '<lmdb.h>' --include=*.[ch] $(PARTS) | grep -v '^index/store_lmdb\.c$$'
+	@! grep -rln '<mpi.h>' --include=*.[ch] $(PARTS) | grep -v '_mpi\.c$$'
+	@! grep -rlnE '<(poppler|cairo)' --include=*.[ch] $(PARTS) | grep -v '^ingest/child/'
+	@! grep -rnE '#include "(nn|ingest|embedder|index|generator|coordinator)/' --include=*.[ch] base
+	@! grep -rnE '#include "(ingest|embedder|index|generator|coordinator)/' --include=*.[ch] nn
+	@! grep -rnE '#include "(embedder|index|generator|coordinator)/' --include=*.[ch] ingest
+	@! grep -rnE '#include "(ingest|index|generator|coordinator)/' --include=*.[ch] embedder
+	@! grep -rnE '#include "(ingest|embedder|generator|coordinator)/' --include=*.[ch] index
+	@! grep -rnE '#include "(ingest|embedder|index|coordinator)/' --include=*.[ch] generator
+	@! grep -rnE '(^|[^a-z_])(exit|abort|printf|puts) *\(' --include=*.c base nn ingest/*.c embedder index generator
+	@! grep -rnE '\b(strcpy|sprintf|atoi|strtok|gets) *\(' --include=*.[ch] $(PARTS)
+
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
+
+help:
+	@echo "make          build/docent and build/docent-extract"
+	@echo "make demo     packages, models, build, index docs/samples, three questions, proofs"
+	@echo "make test     packages, build, lint, all tests (without models and data some are skipped, and named)"
+	@echo "make models   fetch and check the two default models into models/"
+	@echo "make asan     the unit tests under AddressSanitizer and UBSan     make tsan  under ThreadSanitizer"
+	@echo "make bench    figures of every stage with machine and settings"
+	@echo "make lint     the borders between the parts                       make clean"
 
 clean:
 	rm -rf build build-*
-.PHONY: all unit clean
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+.SECONDARY:
+.PHONY: all unit demo test models deps asan tsan bench bench-programs lint format help clean
