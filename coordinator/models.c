@@ -44,7 +44,7 @@ int model_find(const char *dir, const char *name, char *path, size_t n)
             *slash = '\0';
         slash = strrchr(exe_dir, '/');
         if (slash)
-            strcpy(slash, "/models");
+            snprintf(slash, sizeof exe_dir - (size_t)(slash - exe_dir), "/models");
         if (try_at(exe_dir, name, path, n))
             return 1;
     }
