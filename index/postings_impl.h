@@ -31,7 +31,7 @@
 #define LIST_INLINE 64 /* lists of up to this many bytes stand in the term block */
 #define DL_BITS 13
 #define DL_BLOCK (1u << DL_BITS)
-#define FIELD_WEIGHT 1 /* of title and section against the body */
+#define FIELD_WEIGHT 2 /* of title and section against the body: see tests/bench/LOG.md */
 
 struct segment {
     uint32_t id;

@@ -10,7 +10,7 @@
 #include "index/index.h"
 #include "tests/support/test.h"
 
-#define NAIVE_TITLE_WEIGHT 1 /* FIELD_WEIGHT of index/postings_impl.h */
+#define NAIVE_TITLE_WEIGHT 2 /* FIELD_WEIGHT of index/postings_impl.h */
 
 struct naive_term {
     char *term;
