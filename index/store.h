@@ -27,6 +27,9 @@ struct txn;
 int store_open(struct store **out, const char *dir, int writable, struct err *e);
 void store_close(struct store *s);
 uint64_t store_file_bytes(const struct store *s);
+uint64_t store_last_commit(struct store *s); /* number of the newest commit, by whichever process; no transaction needed */
+/* Bytes of data.mdb in use, and in pages that are free for reuse. */
+int store_space(struct store *s, uint64_t *used, uint64_t *freed, struct err *e);
 
 int txn_read(struct store *s, struct txn **out, struct err *e);
 int txn_write(struct store *s, struct txn **out, struct err *e); /* one at a time a store */
