@@ -70,6 +70,7 @@ int chunk_row_find(struct txn *t, const uint8_t doc[16], uint32_t ord, uint32_t 
 /* Tombstones: chunk ids that are deleted but still have rows in segments (T_TOMB, key hi16, CRoaring portable
  * serialisation of the low 16 bits). */
 int tomb_set(struct txn *t, uint32_t cid, struct err *e);
+int tomb_set_run(struct txn *t, uint32_t first, uint32_t n, struct err *e);
 int tomb_clear_all(struct txn *t, struct err *e);
 
 struct roaring_bitmap_s;
