@@ -27,13 +27,15 @@ struct query {
     uint32_t k; /* 0: 10 */
     enum search_mode mode;
     struct search_filter filter;
+    int no_text; /* 1: hits and scores only; chunk and doc of the passages stay empty (evaluation) */
 };
 
 /* A passage that came back, with how its score came about. */
 struct passage {
     struct hit hit; /* score is the fused score */
     float bm25, cosine; /* raw; cosine is 0 without an embedder */
-    int in_bm25, in_dense; /* rank in each list from 1, 0: not in it */
+    uint32_t in_bm25, in_dense; /* rank in each list from 1, 0: not in it */
+    uint32_t also; /* another chunk of the same page that counted as evidence: its ord + 1; 0: none */
     struct chunk_view chunk;
     struct doc_view doc;
 };
@@ -44,7 +46,7 @@ struct results {
     uint32_t n;
     float dense_weight; /* what the fusion used for this query */
     float idf_sum; /* sum of idf over the query's distinct terms */
-    float top_cosine, top_bm25_share; /* evidence: best cosine; best BM25 / idf_sum */
+    float top_cosine, top_bm25_share; /* evidence: the first passages' best cosine, best BM25 / idf_sum */
     const struct query_term *terms;
     uint32_t n_terms;
     struct steps steps;
@@ -63,6 +65,7 @@ struct citation {
     uint32_t page; /* number, from 1 */
     uint32_t start, end; /* bytes of the page's text */
     const char *quote; /* exactly those bytes */
+    uint32_t mark_start, mark_end; /* bytes of the quote: the sentence that answers, to highlight */
     const char *section;
     float *boxes; /* [n_boxes][4] x0 y0 x1 y1, 0..1 of the page, one a line of the quote; may be 0 */
     uint32_t n_boxes;
@@ -80,6 +83,7 @@ struct answer {
     float evidence, threshold; /* the gate */
     uint32_t dropped; /* generated sentences without proof */
     struct results results;
+    const char *asked; /* the question as it was searched: rewritten with the history of a chat */
     uint32_t prompt_tokens, new_tokens;
     struct steps steps;
 };

@@ -1,0 +1,493 @@
+/* query.c - the life of one question. Start reading here.
+ *
+ *   query_search  check -> snapshot -> terms -> embed -> two lists -> fuse -> pages -> load
+ *   query_ask     rewrite -> query_search's steps -> gate -> sentences -> citations -> generate -> attribute -> assemble
+ *
+ *   step            function                              file
+ *   terms           search_terms                          index/search.c
+ *   embed           embedder_embed                        embedder/
+ *   two lists       search_bm25, search_dense             index/search.c
+ *   fuse, pages     fuse_join, fuse_scores, fuse_pages    fuse.c
+ *   gate            evidence_of, evidence_gate            evidence.c
+ *   sentences       select_sentences                      select.c
+ *   citations       cite                                  cite.c
+ *   generate        prompt_build, generator_run           prompt.c, generator/
+ *   attribute       attribute                             attribute.c
+ *   assemble        answer_extract, ..._generated         answer.c
+ *
+ * One snapshot from the first list to the last citation, given back before the generator runs (which takes seconds):
+ * what is quoted is what was searched. All memory is the caller's arena. */
+#include "coordinator/query.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/utf8.h"
+#include "coordinator/query_impl.h"
+#include "ingest/ingest.h"
+
+/* Candidates of each list. Fixed for every k up to it, so that a larger k only adds hits and never changes their order. */
+#define LIST_DEPTH 200
+#define K_DEFAULT 10
+#define GENERATED_TOKENS 48 /* one short sentence; the evidence says the rest */
+#define CITATIONS 3
+
+const char *search_mode_name(enum search_mode m)
+{
+    static const char *const names[] = {"hybrid", "dense", "bm25"};
+
+    return (unsigned)m < sizeof names / sizeof *names ? names[m] : "unknown";
+}
+
+const char *answer_mode_name(enum answer_mode m)
+{
+    static const char *const names[] = {"auto", "extract", "generate"};
+
+    return (unsigned)m < sizeof names / sizeof *names ? names[m] : "unknown";
+}
+
+void steps_add(struct steps *s, const char *name, double ms)
+{
+    for (uint32_t i = 0; i < s->n; i++)
+        if (!strcmp(s->at[i].name, name)) {
+            s->at[i].ms += ms;
+            return;
+        }
+    if (s->n < sizeof s->at / sizeof *s->at) {
+        s->at[s->n].name = name;
+        s->at[s->n++].ms = ms;
+    }
+}
+
+/* ---- retrieval ---- */
+
+struct search { /* one retrieval on its way */
+    struct engine *en;
+    const struct query *q;
+    struct arena *a;
+    struct results *out;
+    struct snapshot *s;
+    uint32_t k;
+    float *vec; /* [dim] of the question, NULL: words only */
+    struct fuse_query about;
+    struct candidate *c;
+    uint32_t n_c;
+    double t; /* start of the running step */
+};
+
+static void lap(struct search *s, const char *name)
+{
+    double now = clock_ms();
+
+    steps_add(&s->out->steps, name, now - s->t);
+    s->t = now;
+}
+
+static int has_word(const char *text, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)text[i] > ' ')
+            return 1;
+    return 0;
+}
+
+static int check(struct search *s, struct err *e)
+{
+    size_t n = strlen(s->q->text);
+
+    if (n > LIM_QUERY_BYTES)
+        return err_set(e, ERR_LIMIT, "the question has %zu bytes; at most %zu are read", n,
+                       LIM_QUERY_BYTES);
+    if (utf8_valid(s->q->text, n) != n)
+        return err_set(e, ERR_INVALID, "the question is not UTF-8 text (byte %zu)",
+                       utf8_valid(s->q->text, n));
+    if (!has_word(s->q->text, n))
+        return err_set(e, ERR_INVALID, "the question is empty");
+    if (s->q->k > LIM_K)
+        return err_set(e, ERR_LIMIT, "%u hits were asked for; at most %d come back", s->q->k, LIM_K);
+    if (!s->en->lib)
+        return err_set(e, ERR_INVALID, "no library is open");
+    s->k = s->q->k ? s->q->k : K_DEFAULT;
+    return 0;
+}
+
+static int terms(struct search *s, struct err *e)
+{
+    struct results *r = s->out;
+    struct query_term *t = NULL;
+    int rc = search_terms(s->s, s->q->text, s->a, &t, &r->n_terms, e);
+
+    r->terms = t;
+    for (uint32_t i = 0; !rc && i < r->n_terms; i++)
+        r->idf_sum += t[i].idf * (float)t[i].count;
+    r->index_version = snapshot_version(s->s);
+    lap(s, "terms");
+    return rc;
+}
+
+static int embed(struct search *s, struct err *e)
+{
+    struct embed_text text = {.text = s->q->text, .n = strlen(s->q->text)};
+    struct embed_stat stat = {0};
+    uint32_t dim = library_conf(s->en->lib)->dim;
+    uint32_t special;
+    int rc;
+
+    s->out->mode = s->q->mode;
+    if (!s->en->emb || !dim)
+        s->out->mode = SEARCH_BM25; /* said in the results: keyword search only */
+    if (s->out->mode == SEARCH_BM25)
+        return 0;
+    if (embedder_info(s->en->emb)->dim != dim)
+        return err_set(e, ERR_VERSION, "the library has vectors of %u numbers, the model makes %u",
+                       dim, embedder_info(s->en->emb)->dim);
+    s->vec = arena_take(s->a, dim, sizeof *s->vec);
+    if (!s->vec)
+        return err_set(e, ERR_NOMEM, "the question's vector");
+    rc = embedder_embed(s->en->emb, &text, 1, s->a, s->vec, &stat, e);
+    special = embedder_info(s->en->emb)->special_tokens;
+    if (!rc && stat.n_tokens > special)
+        s->about.unknown_share = (float)stat.n_unknown / (float)(stat.n_tokens - special);
+    lap(s, "embed");
+    return rc;
+}
+
+/* Both lists, their union, and each candidate's true score in the list that did not bring it. */
+static int lists(struct search *s, struct err *e)
+{
+    const struct query *q = s->q;
+    uint32_t depth = s->k > LIST_DEPTH ? s->k : LIST_DEPTH;
+    uint32_t dim = library_conf(s->en->lib)->dim;
+    struct hits words = {0};
+    struct hits dense = {0};
+    int rc = 0;
+
+    if (s->out->mode != SEARCH_DENSE)
+        rc = search_bm25(s->s, q->text, &q->filter, depth, s->a, &words, e);
+    lap(s, "bm25");
+    if (!rc && s->vec)
+        rc = search_dense(s->s, s->vec, dim, &q->filter, depth, s->a, &dense, e);
+    lap(s, "dense");
+    if (!rc)
+        rc = fuse_join(&words, &dense, s->a, &s->c, &s->n_c, e);
+    return rc;
+}
+
+static int true_scores(struct search *s, struct err *e)
+{
+    struct hit *of = arena_take(s->a, s->n_c ? s->n_c : 1, sizeof *of);
+    float *bm25 = arena_zero(s->a, s->n_c ? s->n_c : 1, sizeof *bm25);
+    float *cosine = arena_zero(s->a, s->n_c ? s->n_c : 1, sizeof *cosine);
+    int rc;
+
+    if (!of || !bm25 || !cosine)
+        return err_set(e, ERR_NOMEM, "%u candidates", s->n_c);
+    for (uint32_t i = 0; i < s->n_c; i++)
+        of[i] = s->c[i].hit;
+    rc = search_bm25_of(s->s, s->q->text, of, s->n_c, s->a, bm25, e);
+    if (!rc && s->vec)
+        rc = search_dense_of(s->s, s->vec, library_conf(s->en->lib)->dim, of, s->n_c, s->a, cosine,
+                             e);
+    for (uint32_t i = 0; !rc && i < s->n_c; i++) {
+        s->c[i].bm25 = bm25[i];
+        s->c[i].cosine = cosine[i];
+    }
+    return rc;
+}
+
+static int fuse(struct search *s, struct err *e)
+{
+    float w = s->out->mode == SEARCH_DENSE ? 1 : s->out->mode == SEARCH_BM25 ? 0 : fuse_weight(&s->about);
+    int rc = true_scores(s, e);
+
+    if (rc)
+        return rc;
+    s->out->dense_weight = w;
+    fuse_scores(s->c, s->n_c, w);
+    fuse_pages(s->c, s->n_c);
+    lap(s, "fuse");
+    return 0;
+}
+
+/* A document's record is read once, also when many of its chunks came back. */
+static int doc_of(struct search *s, const struct candidate *c, struct doc_view *d, struct err *e)
+{
+    for (uint32_t i = s->out->n; i-- > 0;) {
+        const struct passage *p = &s->out->at[i];
+        if (p->doc.title && !memcmp(p->hit.doc, c->hit.doc, DOC_ID_BYTES)) {
+            *d = p->doc;
+            return 0;
+        }
+    }
+    return snapshot_doc(s->s, c->hit.doc, s->a, d, e);
+}
+
+/* The first k candidates as passages. A page of a paged document comes once, by its best chunk: a list of
+ * hits is a list of places to look at. Parts of files without pages are 16 KiB long: there every chunk is a place. */
+static int load(struct search *s, struct err *e)
+{
+    struct results *r = s->out;
+    uint32_t most = s->k < s->n_c ? s->k : s->n_c;
+    int rc = 0;
+
+    r->at = arena_zero(s->a, most ? most : 1, sizeof *r->at);
+    if (!r->at)
+        return err_set(e, ERR_NOMEM, "%u passages", most);
+    for (uint32_t i = 0; i < s->n_c && r->n < most && !rc; i++) {
+        const struct candidate *c = &s->c[i];
+        struct passage *p = &r->at[r->n];
+        struct doc_view d = {0};
+        if (c->follower || !s->q->no_text)
+            rc = doc_of(s, c, &d, e);
+        if (rc || (c->follower && d.paged))
+            continue;
+        *p = (struct passage){.hit = c->hit, .bm25 = c->bm25, .cosine = c->cosine,
+                              .in_bm25 = c->in_bm25, .in_dense = c->in_dense,
+                              .also = c->also, .doc = d};
+        if (!s->q->no_text)
+            rc = snapshot_chunk(s->s, c->hit.doc, c->hit.ord, s->a, &p->chunk, e);
+        r->n++;
+    }
+    lap(s, "load");
+    return rc;
+}
+
+static int retrieve(struct search *s, struct err *e)
+{
+    int rc = check(s, e);
+
+    if (!rc)
+        rc = snapshot_take(s->en->lib, &s->s, e);
+    if (!rc)
+        rc = terms(s, e);
+    if (!rc)
+        rc = embed(s, e);
+    if (!rc)
+        rc = lists(s, e);
+    if (!rc)
+        rc = fuse(s, e);
+    if (!rc)
+        rc = load(s, e);
+    if (!rc)
+        evidence_of(s->out);
+    return rc;
+}
+
+static void release(struct search *s)
+{
+    if (s->s)
+        snapshot_give(s->s);
+    s->s = NULL;
+}
+
+int query_search(struct engine *en, const struct query *q, struct arena *a, struct results *out,
+                 struct err *e)
+{
+    struct search s = {.en = en, .q = q, .a = a, .out = out, .t = clock_ms()};
+    int rc;
+
+    memset(out, 0, sizeof *out);
+    rc = retrieve(&s, e);
+    release(&s);
+    return rc;
+}
+
+/* ---- answers ---- */
+
+struct asking { /* one answer on its way */
+    const struct ask *ask;
+    struct query query;
+    struct search s;
+    struct answer *out;
+    struct sentence *sentences;
+    uint32_t n_sentences;
+    const char *generated; /* proven text, NULL: none */
+};
+
+static void lap_ask(struct asking *k, const char *name)
+{
+    double now = clock_ms();
+
+    steps_add(&k->out->steps, name, now - k->s.t);
+    k->s.t = now;
+}
+
+static int find(struct asking *k, struct err *e)
+{
+    int rc = rewrite(k->ask->query.text, k->ask->history, k->ask->n_history, k->s.a, &k->out->asked,
+                     e);
+
+    k->query = k->ask->query;
+    k->query.text = k->out->asked;
+    k->query.no_text = 0;
+    if (!rc)
+        rc = retrieve(&k->s, e);
+    k->out->steps = k->out->results.steps;
+    k->s.t = clock_ms();
+    return rc;
+}
+
+static int cite_nearest(struct asking *k, struct err *e)
+{
+    const struct results *r = &k->out->results;
+    uint32_t n = r->n < CITATIONS ? r->n : CITATIONS;
+    int rc = 0;
+
+    k->out->nearest = arena_zero(k->s.a, n ? n : 1, sizeof *k->out->nearest);
+    if (!k->out->nearest)
+        return err_set(e, ERR_NOMEM, "%u citations", n);
+    for (uint32_t i = 0; i < n && !rc; i++) {
+        struct citation *c = &k->out->nearest[i];
+        rc = cite(k->s.s, &r->at[i], 0, r->at[i].chunk.n_text, k->s.a, c, e);
+        c->n = ++k->out->n_nearest;
+    }
+    return rc;
+}
+
+/* Below the gate nothing is quoted as an answer. */
+static int gate(struct asking *k, struct err *e)
+{
+    struct answer *out = k->out;
+
+    evidence_gate(&out->results, &out->evidence, &out->threshold);
+    out->abstained = out->results.n == 0 || out->evidence < out->threshold;
+    return out->abstained ? cite_nearest(k, e) : 0;
+}
+
+static int quote(struct asking *k, struct err *e)
+{
+    struct answer *out = k->out;
+    int rc;
+
+    if (out->abstained)
+        return 0;
+    rc = select_sentences(k->s.en->emb, out->asked, k->s.vec, &out->results, CITATIONS, k->s.a,
+                          &k->sentences, &k->n_sentences, e);
+    lap_ask(k, "select");
+    if (rc)
+        return rc;
+    if (!k->n_sentences) {
+        out->abstained = 1;
+        return cite_nearest(k, e);
+    }
+    out->citations = arena_zero(k->s.a, k->n_sentences, sizeof *out->citations);
+    if (!out->citations)
+        return err_set(e, ERR_NOMEM, "%u citations", k->n_sentences);
+    for (uint32_t i = 0; i < k->n_sentences && !rc; i++) {
+        const struct sentence *s = &k->sentences[i];
+        struct citation *c = &out->citations[i];
+        rc = cite(k->s.s, &out->results.at[s->passage], s->from, s->to, k->s.a, c, e);
+        c->n = ++out->n_citations;
+        c->score = s->score;
+        c->mark_start = s->start - s->from;
+        c->mark_end = s->end - s->from;
+    }
+    lap_ask(k, "cite");
+    return rc;
+}
+
+/* The output's sentences one by one; what has no proof is dropped and counted. */
+static int prove(struct asking *k, const struct gen_result *g, int strict, struct err *e)
+{
+    struct answer *out = k->out;
+    const char *proven = "";
+    uint32_t *ends = NULL;
+    uint32_t n = 0;
+    uint32_t at = 0;
+    int rc = sentences(g->text, g->n, k->s.a, &ends, &n, e);
+
+    for (uint32_t i = 0; i < n && !rc; i++) {
+        struct support su;
+        char *text = answer_plain(g->text + at, ends[i] - at, k->s.a);
+        at = ends[i];
+        if (!text)
+            return err_set(e, ERR_NOMEM, "an answer");
+        if (!*text)
+            continue;
+        rc = attribute(k->s.en->emb, text, strlen(text), out->citations, out->n_citations, strict,
+                       k->s.a, &su, e);
+        if (rc)
+            return rc;
+        if (!su.proven) {
+            out->dropped++;
+            log_line(LOG_DEBUG, "query", "dropped a generated sentence: %s", su.why);
+            continue;
+        }
+        proven = arena_printf(k->s.a, "%s%s%s [%u]", proven, *proven ? " " : "", text,
+                              out->citations[su.citation].n);
+        if (!proven)
+            return err_set(e, ERR_NOMEM, "an answer");
+    }
+    if (!rc && *proven && !(strict && out->dropped))
+        k->generated = proven;
+    return rc;
+}
+
+/* auto: a generated sentence may stand in front of the evidence only when every sentence is proven strictly. */
+static int generate(struct asking *k, struct err *e)
+{
+    static const char *const stops[] = {"\n"};
+    struct generator *gen = k->s.en->gen;
+    struct gen_params p = {.max_new = GENERATED_TOKENS, .stops = stops, .n_stops = 1};
+    struct gen_result g = {0};
+    int32_t *ids = NULL;
+    size_t n = 0;
+    int rc;
+
+    if (k->out->abstained || k->ask->mode == ANSWER_EXTRACT || !gen)
+        return 0;
+    rc = prompt_build(gen, k->out->asked, k->out->citations, k->out->n_citations, k->s.a, &ids, &n,
+                      e);
+    lap_ask(k, "prompt");
+    if (!rc)
+        rc = generator_run(gen, ids, n, &p, NULL, NULL, k->s.a, &g, e);
+    k->out->prompt_tokens = g.prompt_tokens;
+    k->out->new_tokens = g.new_tokens;
+    steps_add(&k->out->steps, "prefill", g.prefill_ms);
+    steps_add(&k->out->steps, "decode", g.decode_ms);
+    k->s.t = clock_ms();
+    if (!rc)
+        rc = prove(k, &g, k->ask->mode == ANSWER_AUTO, e);
+    lap_ask(k, "attribute");
+    return rc;
+}
+
+static int assemble(struct asking *k, struct err *e)
+{
+    struct answer *out = k->out;
+    int rc;
+
+    out->mode = k->generated ? ANSWER_GENERATE : ANSWER_EXTRACT;
+    if (out->abstained)
+        rc = answer_abstain(out, k->s.a, e);
+    else if (k->generated)
+        rc = answer_generated(out, k->generated, k->sentences, k->n_sentences, k->s.a, e);
+    else
+        rc = answer_extract(out, k->sentences, k->n_sentences, k->s.a, e);
+    if (!rc && k->ask->on_text && k->ask->on_text(k->ask->arg, out->text, strlen(out->text)))
+        rc = err_set(e, ERR_CANCELLED, "stopped by the reader");
+    return rc;
+}
+
+int query_ask(struct engine *en, const struct ask *q, struct arena *a, struct answer *out,
+              struct err *e)
+{
+    struct asking k = {.ask = q, .out = out};
+    int rc;
+
+    memset(out, 0, sizeof *out);
+    k.s = (struct search){.en = en, .q = &k.query, .a = a, .out = &out->results, .t = clock_ms()};
+    rc = find(&k, e);
+    if (!rc)
+        rc = gate(&k, e);
+    if (!rc)
+        rc = quote(&k, e);
+    release(&k.s);
+    if (!rc)
+        rc = generate(&k, e);
+    if (!rc)
+        rc = assemble(&k, e);
+    return rc;
+}
