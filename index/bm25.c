@@ -8,32 +8,28 @@
 #include <stdlib.h>
 
 #include "index/shard_view.h"
+#include "index/stem.h"
 
 #define K1 0.9
 #define B 0.4
 #define WINDOW 65536u
 
-int bm25_parse(const char *query, const char *lang, struct arena *a, struct bm25_query *q,
-               struct err *e)
+/* Adds the query's terms in one language that no language before had; counts are those of this language. */
+static int parse_in(const char *query, const char *lang, struct arena *a, struct bm25_query *q,
+                    struct err *e)
 {
     struct term_at *at;
-    uint32_t n;
+    uint32_t n, before = q->n_term;
     int rc = analyze(query, strlen(query), lang, 1, a, &at, &n, e);
 
-    memset(q, 0, sizeof *q);
-    if (rc)
-        return rc;
-    q->term = arena_zero(a, LIM_QUERY_TERMS, sizeof *q->term);
-    if (!q->term)
-        return err_set(e, ERR_NOMEM, "query of %u terms", n);
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; !rc && i < n; i++) {
         uint32_t k = 0;
 
         while (k < q->n_term &&
                (q->term[k].n != at[i].n || memcmp(q->term[k].term, at[i].term, at[i].n) != 0))
             k++;
-        if (k == LIM_QUERY_TERMS)
-            continue; /* the first 256 distinct terms decide */
+        if (k < before || k == LIM_QUERY_TERMS)
+            continue; /* known, or behind the first 256 distinct terms, which decide */
         if (k == q->n_term) {
             q->term[k].term = at[i].term;
             q->term[k].n = at[i].n;
@@ -41,7 +37,24 @@ int bm25_parse(const char *query, const char *lang, struct arena *a, struct bm25
         }
         q->term[k].count++;
     }
-    return 0;
+    return rc;
+}
+
+int bm25_parse(const char *query, uint64_t langs, struct arena *a, struct bm25_query *q,
+               struct err *e)
+{
+    int rc;
+
+    memset(q, 0, sizeof *q);
+    q->term = arena_zero(a, LIM_QUERY_TERMS, sizeof *q->term);
+    if (!q->term)
+        return err_set(e, ERR_NOMEM, "query of %d terms", LIM_QUERY_TERMS);
+    rc = parse_in(query, "", a, q, e);
+    for (unsigned i = 1; !rc && stem_code(i); i++) {
+        if (langs >> i & 1)
+            rc = parse_in(query, stem_code(i), a, q, e);
+    }
+    return rc;
 }
 
 int bm25_stats(const struct shard_view *v, struct bm25_query *q, struct err *e)

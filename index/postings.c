@@ -59,11 +59,12 @@ int manifest_load(struct txn *t, struct manifest *m, struct err *e)
     m->len = rd_u64le(&r);
     m->next_seg = rd_u32le(&r);
     m->next_cid = rd_u32le(&r);
+    m->langs = rd_u64le(&r);
     n_seg = rd_u32le(&r);
     if (!r.failed && version != MANIFEST_VERSION)
         return err_set(e, ERR_VERSION, "postings have format %u, this program reads %u", version,
                        MANIFEST_VERSION);
-    if (r.failed || n_seg > MANIFEST_SEGMENTS || r.left != (size_t)n_seg * 52)
+    if (r.failed || n_seg > MANIFEST_SEGMENTS || r.left != (size_t)n_seg * SEGMENT_RECORD)
         return err_set(e, ERR_CORRUPT, "meta \"post\": %zu bytes do not hold %u segments", n,
                        n_seg);
     for (uint32_t i = 0; i < n_seg; i++) {
@@ -73,8 +74,9 @@ int manifest_load(struct txn *t, struct manifest *m, struct err *e)
             return err_set(e, ERR_NOMEM, "postings: %u segments", n_seg);
         }
         segment_read(&r, s);
-        if (s->postings && (s->first > s->last || s->last >= m->next_cid)) {
-            rc = err_set(e, ERR_CORRUPT, "meta \"post\": segment %u has no valid range", s->id);
+        if ((s->postings && (s->first > s->last || s->last >= m->next_cid)) ||
+            s->term_blocks > s->terms || s->post_values > s->postings) {
+            rc = err_set(e, ERR_CORRUPT, "meta \"post\": segment %u is described wrongly", s->id);
             manifest_free(m);
             return rc;
         }
@@ -93,6 +95,7 @@ int manifest_save(struct txn *t, const struct manifest *m, struct err *e)
     buf_u64le(&b, m->len);
     buf_u32le(&b, m->next_seg);
     buf_u32le(&b, m->next_cid);
+    buf_u64le(&b, m->langs);
     buf_u32le(&b, m->n_seg);
     for (uint32_t i = 0; i < m->n_seg; i++) {
         const struct segment *s = &m->seg[i];

@@ -31,6 +31,7 @@
 #define LIST_INLINE 64 /* lists of up to this many bytes stand in the term block */
 #define DL_BITS 13
 #define DL_BLOCK (1u << DL_BITS)
+#define SEGMENT_RECORD 52
 #define FIELD_WEIGHT 2 /* of title and section against the body: see tests/bench/LOG.md */
 
 struct segment {
@@ -46,6 +47,7 @@ struct manifest {
     uint64_t len; /* sum of their lengths */
     uint32_t next_seg, n_seg;
     uint32_t next_cid; /* above every id ever added */
+    uint64_t langs; /* stem_bit of every language ever added: a query is stemmed by each */
     struct segment *seg; /* [n_seg], oldest first; mem_take */
 };
 int manifest_load(struct txn *t, struct manifest *m, struct err *e); /* empty when there is none */

@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "index/index.h"
 #include "index/postings_impl.h"
+#include "index/stem.h"
 
 #define ANALYSIS_MEMORY (64 * MIB) /* terms of one field; LIM_PART_TEXT needs about 1 MiB */
 #define TEXT_PIECE (64 * KIB)
@@ -225,6 +226,7 @@ static int fields(struct postings_batch *b, const struct part_text *c, int remov
 
     *len = 0;
     b->chunk++;
+    b->m.langs |= stem_bit(stem_lang(c->lang));
     rc = field(b, c, c->body, c->n_body, 1, removal, len, e);
     if (!rc)
         rc = field(b, c, c->title, c->n_title, FIELD_WEIGHT, removal, len, e);

@@ -107,15 +107,18 @@ static int k_check(uint32_t k, struct err *e)
 
 /* ---- BM25 ---- */
 
-static int query_open(struct snapshot *s, const char *query, const struct search_filter *f,
-                      struct arena *a, struct bm25_query *q, struct err *e)
+static int query_open(struct snapshot *s, const char *query, struct arena *a, struct bm25_query *q,
+                      struct err *e)
 {
+    uint64_t langs = 0;
     int rc;
 
     if (strlen(query) > LIM_QUERY_BYTES)
         return err_set(e, ERR_LIMIT, "a query of %zu bytes, at most %zu", strlen(query),
                        LIM_QUERY_BYTES);
-    rc = bm25_parse(query, f && f->lang ? f->lang : "", a, q, e);
+    for (uint32_t i = 0; i < s->n_shards; i++)
+        langs |= s->view[i]->post.m.langs;
+    rc = bm25_parse(query, langs, a, q, e);
     for (uint32_t i = 0; !rc && i < s->n_shards; i++)
         rc = bm25_stats(s->view[i], q, e);
     if (!rc)
@@ -132,7 +135,7 @@ int search_bm25(struct snapshot *s, const char *query, const struct search_filte
 
     memset(out, 0, sizeof *out);
     if (!rc)
-        rc = query_open(s, query, f, a, &q, e);
+        rc = query_open(s, query, a, &q, e);
     for (uint32_t i = 0; !rc && k && i < s->n_shards; i++) {
         const struct cid_set *only;
         struct cid_set set;
@@ -155,7 +158,7 @@ int search_terms(struct snapshot *s, const char *query, struct arena *a, struct 
                  uint32_t *n, struct err *e)
 {
     struct bm25_query q;
-    int rc = query_open(s, query, NULL, a, &q, e);
+    int rc = query_open(s, query, a, &q, e);
 
     *terms = NULL;
     *n = 0;
@@ -287,7 +290,7 @@ int search_bm25_of(struct snapshot *s, const char *query, const struct hit *of, 
                    struct arena *a, float *scores, struct err *e)
 {
     struct bm25_query q;
-    int rc = query_open(s, query, NULL, a, &q, e);
+    int rc = query_open(s, query, a, &q, e);
 
     return rc ? rc : scores_of(s, &q, NULL, of, n, a, scores, e);
 }

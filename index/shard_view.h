@@ -136,8 +136,10 @@ struct bm25_query {
     uint32_t n_term;
     uint64_t n, len; /* live chunks and the sum of their lengths, all shards */
 };
-/* The terms of a query, each once, in the order of their first occurrence. */
-int bm25_parse(const char *query, const char *lang, struct arena *a, struct bm25_query *q,
+/* The terms of a query, each once, in the order of their first occurrence; then what the stemmers of the other
+ * languages in langs (manifest.langs of all shards) make of its words, so that a text is found
+ * whatever language it was stored under. */
+int bm25_parse(const char *query, uint64_t langs, struct arena *a, struct bm25_query *q,
                struct err *e);
 int bm25_stats(const struct shard_view *v, struct bm25_query *q, struct err *e); /* adds this shard's */
 void bm25_weigh(struct bm25_query *q); /* once, after all shards' stats */

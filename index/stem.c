@@ -91,6 +91,16 @@ int stem_is_english(const struct stem_lang *lang)
     return lang == langs;
 }
 
+uint64_t stem_bit(const struct stem_lang *lang)
+{
+    return (uint64_t)1 << (lang - langs);
+}
+
+const char *stem_code(unsigned i)
+{
+    return i < N_LANGS ? langs[i].code : NULL;
+}
+
 const char *stem_word(struct stem_set *set, const struct stem_lang *lang, const char *word,
                       size_t n, size_t *n_stem)
 {

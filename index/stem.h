@@ -3,6 +3,7 @@
 #define DOCENT_INDEX_STEM_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
@@ -16,6 +17,10 @@ struct stem_lang {
  * does not know, so that Latin words in such texts meet the same words of a query. */
 const struct stem_lang *stem_lang(const char *code);
 int stem_is_english(const struct stem_lang *lang);
+/* Languages as a set of bits; stem_bit of English is 1. stem_code: of bit 1 << i, NULL behind the last. The order of
+ * the table is part of the index format: new languages go to its end. */
+uint64_t stem_bit(const struct stem_lang *lang);
+const char *stem_code(unsigned i);
 
 struct stem_set;
 /* This thread's stemmers; freed with the thread. ERR_NOMEM. */

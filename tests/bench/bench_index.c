@@ -128,7 +128,7 @@ static void bench_words(struct shard_view *v, uint32_t k)
         from = clock_ms();
         arena_reset(&a);
         top_open(&t, k, 0, &a);
-        if (bm25_parse(query, "", &a, &q, &e) || bm25_stats(v, &q, &e))
+        if (bm25_parse(query, 1, &a, &q, &e) || bm25_stats(v, &q, &e))
             stop("query", &e);
         bm25_weigh(&q);
         if (bm25_shard(v, &q, NULL, &a, &t, &matched, &e))

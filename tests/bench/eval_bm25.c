@@ -160,7 +160,7 @@ static void search(struct shard_view *v, const char *query, struct arena *a, str
 
     arena_reset(a);
     top_open(t, K, 0, a);
-    if (bm25_parse(query, "", a, &q, &e) || bm25_stats(v, &q, &e))
+    if (bm25_parse(query, 1, a, &q, &e) || bm25_stats(v, &q, &e))
         stop("query", &e);
     bm25_weigh(&q);
     if (bm25_shard(v, &q, NULL, a, t, &matched, &e))
@@ -191,7 +191,7 @@ static void prove(struct shard_view *v, const struct set *docs, const struct set
 
         arena_reset(&a);
         top_open(&t, docs->n, 0, &a);
-        if (bm25_parse(queries->text[i], "", &a, &q, &e) || bm25_stats(v, &q, &e))
+        if (bm25_parse(queries->text[i], 1, &a, &q, &e) || bm25_stats(v, &q, &e))
             stop("query", &e);
         bm25_weigh(&q);
         if (bm25_shard(v, &q, NULL, &a, &t, &matched, &e))

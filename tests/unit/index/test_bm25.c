@@ -159,7 +159,7 @@ static void compare_query(struct world *w, const char *query, uint32_t k)
     uint64_t matched = 0;
 
     arena_init(&a, 256 * MIB);
-    assert_ok(bm25_parse(query, "", &a, &q, &e), e);
+    assert_ok(bm25_parse(query, 1, &a, &q, &e), e);
     for (uint32_t i = 0; i < w->n_shards; i++)
         assert_ok(bm25_stats(w->view[i], &q, &e), e);
     bm25_weigh(&q);
