@@ -31,6 +31,7 @@ struct generator_opts {
     const char *kern; /* NULL: DOCENT_KERN, else the best usable */
     int fp32_activations; /* 1: weights decoded to fp32, for parity with the reference */
     uint32_t max_context; /* 0: the model's, at most 8192 */
+    int without_tokenizer; /* 1: ids only (tests, benches): no generator_run, no chat */
 };
 
 /* path: a .gguf file, or a Hugging Face folder. */
