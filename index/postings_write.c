@@ -308,18 +308,33 @@ static int lens_write(struct postings_batch *b, struct err *e)
     return 0;
 }
 
+struct ordered {
+    uint64_t head; /* the first eight bytes, so that most comparisons stay here (a tenth of storing) */
+    struct batch_term *t;
+};
+
+static uint64_t head_of(const struct batch_term *t)
+{
+    uint64_t head = 0;
+
+    for (uint32_t i = 0; i < 8; i++)
+        head = head << 8 | (i < t->n ? t->bytes[i] : 0);
+    return head;
+}
+
 static int by_bytes(const void *x, const void *y)
 {
-    const struct batch_term *a = *(struct batch_term *const *)x;
-    const struct batch_term *b = *(struct batch_term *const *)y;
+    const struct ordered *a = x, *b = y;
 
-    return term_order(a->bytes, a->n, b->bytes, b->n);
+    if (a->head != b->head)
+        return a->head < b->head ? -1 : 1;
+    return term_order(a->t->bytes, a->t->n, b->t->bytes, b->t->n);
 }
 
 /* Postings grouped by term (a counting sort, so ids stay in their order) and written in term order. */
 static int segment_write(struct postings_batch *b, struct segment *out, struct err *e)
 {
-    struct batch_term **order = mem_take(b->n_terms, sizeof(void *));
+    struct ordered *order = mem_take(b->n_terms, sizeof *order);
     uint32_t *sorted = mem_take(b->n_post + 1, sizeof *sorted), from = 0;
     struct seg_writer *w = NULL;
     int rc = 0;
@@ -329,16 +344,16 @@ static int segment_write(struct postings_batch *b, struct segment *out, struct e
         goto out;
     }
     for (uint32_t i = 0; i < b->n_terms; i++) {
-        order[i] = &b->terms[i];
-        order[i]->at = from; /* where its postings begin */
-        from += order[i]->postings;
+        order[i] = (struct ordered){ head_of(&b->terms[i]), &b->terms[i] };
+        b->terms[i].at = from; /* where its postings begin */
+        from += b->terms[i].postings;
     }
     for (size_t i = 0; i < b->n_post; i++)
         sorted[b->terms[b->post[i].term].at++] = (uint32_t)i;
-    qsort(order, b->n_terms, sizeof(void *), by_bytes);
+    qsort(order, b->n_terms, sizeof *order, by_bytes);
     rc = seg_writer_open(&w, b->t, b->m.next_seg++, e);
     for (uint32_t i = 0; !rc && i < b->n_terms; i++) {
-        const struct batch_term *bt = order[i];
+        const struct batch_term *bt = order[i].t;
 
         rc = seg_writer_term(w, bt->bytes, bt->n, e);
         for (uint32_t k = bt->at - bt->postings; !rc && k < bt->at; k++)
