@@ -85,5 +85,8 @@ int filter_load(struct txn *t, const struct search_filter *f, struct roaring_bit
 struct shard_view;
 int shard_view_open(struct txn *t, uint32_t dim, struct shard_view **out, struct err *e);
 void shard_view_close(struct shard_view *v); /* NULL is fine */
+/* Adds rows, term entries (a term counts once a segment), postings and dead rows. */
+void shard_view_stat(const struct shard_view *v, uint64_t *vectors, uint64_t *terms,
+                     uint64_t *postings, uint64_t *dead);
 
 #endif

@@ -299,6 +299,16 @@ static int begin(struct store *s, int writing, struct txn **out, struct err *e)
         mem_give(t);
         return fail(s, e, rc, "begin a transaction");
     }
+    /* LMDB reads a table's root at its first use in a transaction: done here, so that several threads may look things up in
+     * one read transaction without writing to it. */
+    for (int i = 0; i < T_COUNT && !rc; i++) {
+        MDB_stat st;
+        rc = mdb_stat(t->txn, s->dbi[i], &st);
+    }
+    if (rc) {
+        txn_abort(t);
+        return fail(s, e, rc, "begin a transaction");
+    }
     *out = t;
     return 0;
 }
