@@ -42,7 +42,7 @@ static json_t *doc_hex(const uint8_t id[DOC_ID_BYTES])
     return json_string(hex);
 }
 
-json_t *json_steps(const struct steps *s)
+json_t *steps_json(const struct steps *s)
 {
     json_t *o = json_object();
     int bad = !o;
@@ -52,7 +52,7 @@ json_t *json_steps(const struct steps *s)
     return done(o, bad);
 }
 
-static json_t *hit_json(const struct passage *p, uint32_t rank)
+static json_t *hit_json(const struct passage *p, uint32_t rank, int explain)
 {
     json_t *o = json_object();
     int bad = !o;
@@ -69,27 +69,45 @@ static json_t *hit_json(const struct passage *p, uint32_t rank)
     put(o, "end", json_integer(p->chunk.end), &bad);
     put(o, "paged", json_boolean(p->doc.paged), &bad);
     put(o, "chunk", json_integer(p->hit.ord), &bad);
-    put(o, "bm25", json_round(p->bm25, 6), &bad);
-    put(o, "cosine", json_round(p->cosine, 6), &bad);
-    put(o, "rank_bm25", p->in_bm25 ? json_integer(p->in_bm25) : json_null(), &bad);
-    put(o, "rank_dense", p->in_dense ? json_integer(p->in_dense) : json_null(), &bad);
+    if (explain) {
+        put(o, "bm25", json_round(p->bm25, 6), &bad);
+        put(o, "cosine", json_round(p->cosine, 6), &bad);
+        put(o, "rank_bm25", p->in_bm25 ? json_integer(p->in_bm25) : json_null(), &bad);
+        put(o, "rank_dense", p->in_dense ? json_integer(p->in_dense) : json_null(), &bad);
+        put(o, "page_evidence", p->also ? json_integer(p->also - 1) : json_null(), &bad);
+    }
     return done(o, bad);
 }
 
-json_t *json_results(const struct query *q, const struct results *r)
+static json_t *terms_json(const struct results *r)
+{
+    json_t *all = json_array();
+    int bad = !all;
+
+    for (uint32_t i = 0; i < r->n_terms && !bad; i++)
+        bad |= json_array_append_new(
+                   all, json_pack("{s:s,s:i,s:I,s:o}", "term", r->terms[i].term, "count",
+                                  (int)r->terms[i].count, "df", (json_int_t)r->terms[i].df, "idf",
+                                  json_round(r->terms[i].idf, 4))) != 0;
+    return done(all, bad);
+}
+
+json_t *results_json(const struct query *q, const struct results *r, int explain)
 {
     json_t *o = json_object();
     json_t *hits = json_array();
     int bad = !o || !hits;
 
     for (uint32_t i = 0; i < r->n && !bad; i++)
-        bad |= json_array_append_new(hits, hit_json(&r->at[i], i + 1)) != 0;
+        bad |= json_array_append_new(hits, hit_json(&r->at[i], i + 1, explain)) != 0;
     put(o, "query", text(q->text), &bad);
     put(o, "mode", json_string(search_mode_name(r->mode)), &bad);
     put(o, "hits", hits, &bad);
     put(o, "dense_weight", json_round(r->dense_weight, 4), &bad);
+    if (explain)
+        put(o, "terms", terms_json(r), &bad);
     put(o, "index_version", json_integer((json_int_t)r->index_version), &bad);
-    put(o, "ms", json_steps(&r->steps), &bad);
+    put(o, "ms", steps_json(&r->steps), &bad);
     return done(o, bad);
 }
 
@@ -107,7 +125,7 @@ static json_t *boxes_json(const struct citation *c)
     return done(all, bad);
 }
 
-json_t *json_citation(const struct citation *c)
+json_t *citation_json(const struct citation *c)
 {
     json_t *o = json_object();
     int bad = !o;
@@ -134,7 +152,7 @@ static json_t *citations_json(const struct citation *c, uint32_t n)
     int bad = !all;
 
     for (uint32_t i = 0; i < n && !bad; i++)
-        bad |= json_array_append_new(all, json_citation(&c[i])) != 0;
+        bad |= json_array_append_new(all, citation_json(&c[i])) != 0;
     return done(all, bad);
 }
 
@@ -154,12 +172,13 @@ static json_t *models_json(const struct engine *en)
     return done(o, bad);
 }
 
-json_t *json_answer(const struct engine *en, const struct answer *a)
+json_t *answer_json(const struct ask *q, const struct answer *a, const struct engine *en)
 {
     json_t *o = json_object();
     int bad = !o;
 
-    put(o, "question", text(a->asked), &bad);
+    put(o, "question", text(q->query.text), &bad);
+    put(o, "searched", text(a->asked), &bad);
     put(o, "answer", text(a->text), &bad);
     put(o, "abstained", json_boolean(a->abstained), &bad);
     put(o, "mode", json_string(answer_mode_name(a->mode)), &bad);
@@ -174,6 +193,6 @@ json_t *json_answer(const struct engine *en, const struct answer *a)
     put(o, "index_version", json_integer((json_int_t)a->results.index_version), &bad);
     if (en)
         put(o, "models", models_json(en), &bad);
-    put(o, "ms", json_steps(&a->steps), &bad);
+    put(o, "ms", steps_json(&a->steps), &bad);
     return done(o, bad);
 }

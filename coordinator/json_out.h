@@ -9,11 +9,12 @@
 #include "coordinator/engine.h"
 #include "coordinator/query.h"
 
-json_t *json_results(const struct query *q, const struct results *r);
-json_t *json_citation(const struct citation *c);
+/* explain: also the query's terms and how every score came about. */
+json_t *results_json(const struct query *q, const struct results *r, int explain);
+json_t *citation_json(const struct citation *c);
 /* en names the models that answered; NULL: left out. */
-json_t *json_answer(const struct engine *en, const struct answer *a);
-json_t *json_steps(const struct steps *s);
+json_t *answer_json(const struct ask *q, const struct answer *a, const struct engine *en);
+json_t *steps_json(const struct steps *s);
 /* A number with few enough digits to read: rounded to the given decimals. */
 json_t *json_round(double v, int decimals);
 

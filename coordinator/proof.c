@@ -24,7 +24,7 @@ struct prover {
     char path[LIM_PATH + 1];
     uint8_t doc[DOC_ID_BYTES]; /* what the citation said it is */
     struct extracted x;
-    char why[240]; /* why it cannot serve as a source; "": it can */
+    char why[448]; /* why it cannot serve as a source; "": it can */
 };
 
 const char *proof_name(enum proof p)

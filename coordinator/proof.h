@@ -25,7 +25,7 @@ struct claim {
 
 struct verdict {
     enum proof proof;
-    char why[420]; /* a sentence */
+    char why[640]; /* a sentence */
 };
 
 /* Keeps the last file's extraction, so that the citations of one answer parse their file once. */
