@@ -45,6 +45,7 @@ static void scan_rows(const struct shard_view *v, const struct vec_rows *r,
                       const struct int8_query *q, const struct cid_set *only, struct top *near,
                       uint64_t *matched)
 {
+    int32_t (*dot)(const int8_t *, const int8_t *, size_t) = row_kern()->dot_i8;
     uint32_t dim = v->vec.dim;
     int all = !only && !v->dead.n;
 
@@ -53,8 +54,7 @@ static void scan_rows(const struct shard_view *v, const struct vec_rows *r,
             continue;
         ++*matched;
         top_push(near,
-                 vec_scale(r, i) * q->scale * (float)row_dot(r->row + (size_t)i * r->stride,
-                                                               q->q, dim),
+                 vec_scale(r, i) * q->scale * (float)dot(r->row + (size_t)i * r->stride, q->q, dim),
                  vec_cid(r, i));
     }
 }
