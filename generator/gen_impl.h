@@ -43,6 +43,7 @@ struct gen_layer {
 
 struct gen_model {
     struct gen_layer *layers;
+    struct qslab slab; /* the packed matrices */
     const struct tensor *embed; /* [V, H] */
     struct qmat head; /* [V, H]: output, or embed when the two are tied */
     float *final_norm; /* [H] */
@@ -52,7 +53,7 @@ struct gen_model {
 /* model.c: tensors by the family's table; an unknown or a missing one is an error that names it. */
 int gen_model_load(struct gen_model *m, const struct gen_config *c, const struct weights *w,
                    int exact, struct team *team, struct arena *keep, struct err *e);
-void gen_model_free(struct gen_model *m, const struct gen_config *c);
+void gen_model_free(struct gen_model *m);
 
 /* rope.c */
 /* factors: [rope_dim / 2] or NULL, divide each frequency (rope_freqs.weight). */

@@ -172,7 +172,7 @@ void generator_close(struct generator *g)
         return;
     gen_seq_close(g->run);
     mem_give(g->run_ids);
-    gen_model_free(&g->m, &g->c);
+    gen_model_free(&g->m);
     if (g->tok)
         tokenizer_close(g->tok);
     if (g->w)

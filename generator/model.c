@@ -36,6 +36,7 @@ struct loading {
     int exact;
     struct team *team;
     struct arena *keep;
+    struct qslab *slab;
     uint8_t *used; /* [weights_count] */
     struct err *e;
     int rc; /* the first failure; everything after it does nothing */
@@ -83,7 +84,7 @@ static void matrix(struct loading *l, const char *name, uint64_t rows, uint64_t 
     const struct tensor *t = need(l, name, 2, rows, k);
 
     if (!l->rc)
-        l->rc = qmat_pack(out, t, l->exact, l->team, l->e);
+        l->rc = qmat_pack(out, t, l->exact, l->slab, l->team, l->e);
 }
 
 static const char *name_of(const struct loading *l, enum slot s, uint32_t layer, char out[128])
@@ -157,7 +158,8 @@ static void load_ends(struct loading *l, struct gen_model *m, const struct gen_c
 int gen_model_load(struct gen_model *m, const struct gen_config *c, const struct weights *w,
                    int exact, struct team *team, struct arena *keep, struct err *e)
 {
-    struct loading l = {w, exact, team, keep, NULL, e, 0};
+    struct loading l = {w, exact, team, keep, &m->slab, NULL, e, 0};
+    size_t packed = 0;
 
     l.used = mem_take(weights_count(w) + 1, 1);
     m->layers = mem_take(c->layers, sizeof *m->layers);
@@ -165,7 +167,11 @@ int gen_model_load(struct gen_model *m, const struct gen_config *c, const struct
         mem_give(l.used);
         return err_set(e, ERR_NOMEM, "model of %u layers", c->layers);
     }
-    load_ends(&l, m, c);
+    for (size_t i = 0; i < weights_count(w); i++) /* no more than the file's own size, about */
+        packed += qmat_bytes(weights_at(w, i), exact);
+    l.rc = qslab_open(&m->slab, packed, e);
+    if (!l.rc)
+        load_ends(&l, m, c);
     for (uint32_t i = 0; !l.rc && i < c->layers; i++)
         load_layer(&l, c, i, &m->layers[i]);
     no_strangers(&l);
@@ -173,15 +179,9 @@ int gen_model_load(struct gen_model *m, const struct gen_config *c, const struct
     return l.rc;
 }
 
-void gen_model_free(struct gen_model *m, const struct gen_config *c)
+void gen_model_free(struct gen_model *m)
 {
-    for (uint32_t i = 0; m->layers && i < c->layers; i++) {
-        struct gen_layer *y = &m->layers[i];
-        struct qmat *all[] = {&y->q, &y->k, &y->v, &y->o, &y->gate, &y->up, &y->down};
-        for (size_t j = 0; j < sizeof all / sizeof *all; j++)
-            qmat_free(all[j]);
-    }
-    qmat_free(&m->head);
+    qslab_close(&m->slab);
     mem_give(m->layers);
     m->layers = NULL;
 }

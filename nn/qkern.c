@@ -3,9 +3,11 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-#include "base/mem.h"
 #include "nn/quant.h"
+
+#define HUGE_PAGE ((size_t)2 << 20)
 
 const struct qkern *qkern_pick(const char *want)
 {
@@ -53,8 +55,57 @@ static int form_of(enum wtype t, enum qform *form, int *zero, int *has_offset)
     }
 }
 
+int qslab_open(struct qslab *s, size_t size, struct err *e)
+{
+    void *p;
+
+    memset(s, 0, sizeof *s);
+    if (!size)
+        return 0;
+    size += HUGE_PAGE; /* the start is moved up to a border of huge pages */
+    p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return err_set(e, ERR_NOMEM, "packed weights of %zu bytes", size);
+    madvise(p, size, MADV_HUGEPAGE); /* a wish: without huge pages all is as before, but slower */
+    s->base = p;
+    s->size = size;
+    s->used = (size_t)(-(uintptr_t)p & (HUGE_PAGE - 1));
+    return 0;
+}
+
+void qslab_close(struct qslab *s)
+{
+    if (s->base)
+        munmap(s->base, s->size);
+    memset(s, 0, sizeof *s);
+}
+
+/* The layout of a matrix and the bytes of all its tiles; 0: it stays fp32. */
+static size_t shape(struct qmat *m, const struct tensor *t, int exact)
+{
+    memset(m, 0, sizeof *m);
+    m->t = t;
+    m->rows = (size_t)t->dims[0];
+    m->k = (size_t)t->dims[1];
+    if (exact || form_of(t->type, &m->form, &m->zero, &m->has_offset)) {
+        m->form = QFORM_F32;
+        return 0;
+    }
+    /* the sizes are those of the mapped tensor plus padding: no product can overflow */
+    m->tile_bytes = m->k / QBLOCK * qblock_bytes(m->form);
+    return (m->rows + QTILE - 1) / QTILE * m->tile_bytes;
+}
+
+size_t qmat_bytes(const struct tensor *t, int exact)
+{
+    struct qmat m;
+
+    return t->n_dims == 2 && t->type <= W_Q6_K ? shape(&m, t, exact) : 0;
+}
+
 struct packing {
-    struct qmat *m;
+    const struct qmat *m;
+    uint8_t *out;
 };
 
 /* u: 32 values of output o, put where the kernels look for them. */
@@ -71,11 +122,11 @@ static void put_block(enum qform form, uint8_t *block, size_t o, const uint8_t *
 
 static void pack_tile(void *arg, size_t tile, int worker)
 {
-    struct qmat *m = ((struct packing *)arg)->m;
-    uint8_t *base = m->packed + tile * m->tile_bytes;
+    const struct packing *p = arg;
+    const struct qmat *m = p->m;
+    uint8_t *base = p->out + tile * m->tile_bytes;
     size_t per = wtype_block(m->t->type);
     size_t row_bytes = m->k / per * wtype_bytes(m->t->type);
-    size_t block_bytes = m->form == QFORM_8 ? 512 : 256;
 
     (void)worker;
     for (size_t o = 0; o < QTILE && tile * QTILE + o < m->rows; o++) {
@@ -89,56 +140,39 @@ static void pack_tile(void *arg, size_t tile, int worker)
             for (size_t j = 0; j < per; j++)
                 u[j] = (uint8_t)(q[j] + m->zero);
             for (size_t b = 0; b < per / QBLOCK; b++) {
-                size_t at = c / QBLOCK + b;
+                uint8_t *block = base + (c / QBLOCK + b) * qblock_bytes(m->form);
                 uint16_t h = float_to_half(scale[b]);
-                memcpy(base + (at * QTILE + o) * 2, &h, 2);
+                memcpy(block + o * 2, &h, 2);
                 h = float_to_half(offset[b]);
-                if (m->has_offset)
-                    memcpy(base + m->offset_at + (at * QTILE + o) * 2, &h, 2);
-                put_block(m->form, base + m->data_at + at * block_bytes, o, u + b * QBLOCK);
+                memcpy(block + QTILE * 2 + o * 2, &h, 2);
+                put_block(m->form, block + QHEAD, o, u + b * QBLOCK);
             }
         }
     }
 }
 
-int qmat_pack(struct qmat *m, const struct tensor *t, int exact, struct team *team, struct err *e)
+int qmat_pack(struct qmat *m, const struct tensor *t, int exact, struct qslab *slab,
+              struct team *team, struct err *e)
 {
-    size_t tiles;
-    size_t halves;
-    struct packing p = {m};
+    struct packing p;
+    size_t bytes;
 
-    memset(m, 0, sizeof *m);
     if (t->n_dims != 2)
         return err_set(e, ERR_FORMAT, "tensor %s is no matrix", t->name);
-    m->t = t;
-    m->rows = (size_t)t->dims[0];
-    m->k = (size_t)t->dims[1];
-    m->form = QFORM_F32;
     if (t->type > W_Q6_K)
         return err_set(e, ERR_UNSUPPORTED, "tensor %s: %s is no type of weights", t->name,
                        wtype_name(t->type));
-    if (exact || form_of(t->type, &m->form, &m->zero, &m->has_offset)) {
-        m->form = QFORM_F32;
+    bytes = shape(m, t, exact);
+    if (m->form == QFORM_F32)
         return 0;
-    }
-    tiles = (m->rows + QTILE - 1) / QTILE;
-    halves = round64(m->k / QBLOCK * QTILE * sizeof(uint16_t));
-    m->offset_at = halves;
-    m->data_at = halves * (m->has_offset ? 2 : 1);
-    m->tile_bytes = m->data_at + m->k * QTILE / (m->form == QFORM_8 ? 1 : 2);
-    /* the sizes are those of the mapped tensor plus padding: no product can overflow */
-    m->packed = aligned_alloc(64, tiles * m->tile_bytes);
-    if (!m->packed)
-        return err_set(e, ERR_NOMEM, "packing tensor %s", t->name);
-    memset(m->packed, 0, tiles * m->tile_bytes);
-    team_run(team, pack_tile, &p, tiles);
+    if (!slab->base || bytes > slab->size - slab->used)
+        return err_set(e, ERR_INVALID, "tensor %s: no room for its packed form", t->name);
+    p.m = m;
+    p.out = slab->base + slab->used; /* fresh pages: zero, as the padding of tiles must be */
+    slab->used += bytes;
+    m->packed = p.out;
+    team_run(team, pack_tile, &p, (m->rows + QTILE - 1) / QTILE);
     return 0;
-}
-
-void qmat_free(struct qmat *m)
-{
-    free(m->packed);
-    memset(m, 0, sizeof *m);
 }
 
 size_t qmat_scratch(size_t k)
@@ -182,20 +216,13 @@ static void mul_tile(const struct round *r, const struct qjob *j, size_t tile, u
     size_t left = m->rows - tile * QTILE;
     struct qout out = {j->each ? NULL : j->y + tile * QTILE, j->stride, j->each, tile * QTILE,
                        left < QTILE ? (int)left : QTILE, j->add};
-    const uint8_t *base;
-    struct qtile w;
+    struct qtile w = {m->packed ? m->packed + tile * m->tile_bytes : NULL, m->form, m->has_offset,
+                      m->zero, m->k};
 
     if (m->form == QFORM_F32) {
         mul_exact(r->kern, j, tile, r->rows, &out, (float *)(void *)scratch);
         return;
     }
-    base = m->packed + tile * m->tile_bytes;
-    w.scale = (const uint16_t *)(const void *)base;
-    w.offset = m->has_offset ? (const uint16_t *)(const void *)(base + m->offset_at) : NULL;
-    w.data = base + m->data_at;
-    w.form = m->form;
-    w.zero = m->zero;
-    w.k = m->k;
     r->kern->mul(&w, j->x, 0, r->rows, &out, scratch);
 }
 

@@ -11,7 +11,11 @@
 
 #include "nn/qkern.h"
 
+#define AHEAD 4096 /* bytes of weights that are asked for in advance */
 #define INLINE static inline __attribute__((always_inline))
+/* The build zeroes locals (-ftrivial-auto-var-init): for accumulator arrays that is a rep stos a block,
+ * which halved the speed of a single row. Every one below is set before it is read. */
+#define RAW __attribute__((uninitialized))
 #define MAX_ROWS 12
 
 static int usable(void)
@@ -55,9 +59,17 @@ INLINE __m512i products(__m512i acc, __m512i u, const int8_t *q)
     return acc;
 }
 
-INLINE void mul_rows(const struct qtile *w, const uint8_t *data, int four, const struct qrows *x,
-                     size_t row0, const struct qout *out, const int R)
+INLINE __m512 halves(const uint8_t *p)
 {
+    return _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)(const void *)p));
+}
+
+/* four: the blocks' data are 4-bit, else bytes. unpacked: not NULL: the data, as bytes. */
+INLINE void mul_rows(const struct qtile *w, const uint8_t *unpacked, int four,
+                     const struct qrows *x, size_t row0, const struct qout *out, const int R)
+{
+    const size_t step = qblock_bytes(w->form);
+    const uint8_t *block = w->blocks;
     const size_t blocks = w->k / QBLOCK;
     const size_t k = w->k;
     const int8_t *q = x->q + row0 * k;
@@ -66,20 +78,23 @@ INLINE void mul_rows(const struct qtile *w, const uint8_t *data, int four, const
     const int32_t *sum = x->sum + row0 * blocks;
     const __m512i low = _mm512_set1_epi8(15);
     __mmask16 mask = lanes((size_t)out->n);
-    __m512 acc[MAX_ROWS];
+    __m512 acc[MAX_ROWS] RAW;
 
     for (int r = 0; r < R; r++)
         acc[r] = _mm512_setzero_ps();
-    for (size_t b = 0; b < blocks; b++, q += QBLOCK) {
-        __m512 scale = _mm512_cvtph_ps(
-            _mm256_loadu_si256((const __m256i *)(const void *)(w->scale + b * QTILE)));
-        __m512i s[MAX_ROWS];
+    for (size_t b = 0; b < blocks; b++, q += QBLOCK, block += step) {
+        const uint8_t *data = unpacked ? unpacked + b * QBLOCK * QTILE : block + QHEAD;
+        __m512 scale = halves(block);
+        __m512i s[MAX_ROWS] RAW;
+        if (R <= 4 && !unpacked) /* fewer rows than the memory needs time: it is the bound */
+            for (size_t i = 0; i < step; i += 64)
+                _mm_prefetch((const char *)block + AHEAD + i, _MM_HINT_T0);
         for (int r = 0; r < R; r++)
             s[r] = _mm512_set1_epi32(-w->zero * sum[(size_t)r * blocks + b]);
         if (four) {
 #pragma GCC unroll 4
             for (int g = 0; g < 4; g++) {
-                __m512i both = _mm512_loadu_si512(data + b * 256 + g * 64);
+                __m512i both = _mm512_load_si512(data + g * 64);
                 __m512i lo = _mm512_and_si512(both, low);
                 __m512i hi = _mm512_and_si512(_mm512_srli_epi16(both, 4), low);
                 for (int r = 0; r < R; r++)
@@ -90,7 +105,7 @@ INLINE void mul_rows(const struct qtile *w, const uint8_t *data, int four, const
         } else {
 #pragma GCC unroll 8
             for (int g = 0; g < 8; g++) {
-                __m512i u = _mm512_loadu_si512(data + b * 512 + g * 64);
+                __m512i u = _mm512_loadu_si512(data + g * 64);
                 for (int r = 0; r < R; r++)
                     s[r] = products(s[r], u, q + (size_t)r * k + g * 4);
             }
@@ -99,9 +114,8 @@ INLINE void mul_rows(const struct qtile *w, const uint8_t *data, int four, const
             acc[r] = _mm512_fmadd_ps(
                 _mm512_cvtepi32_ps(s[r]),
                 _mm512_mul_ps(scale, _mm512_set1_ps(d[(size_t)r * blocks + b])), acc[r]);
-        if (w->offset) {
-            __m512 offset = _mm512_cvtph_ps(
-                _mm256_loadu_si256((const __m256i *)(const void *)(w->offset + b * QTILE)));
+        if (w->has_offset) {
+            __m512 offset = halves(block + QHEAD / 2);
             for (int r = 0; r < R; r++)
                 acc[r] = _mm512_fmadd_ps(offset, _mm512_set1_ps(ds[(size_t)r * blocks + b]),
                                          acc[r]);
@@ -116,11 +130,11 @@ INLINE void mul_rows(const struct qtile *w, const uint8_t *data, int four, const
 }
 
 #define MUL_ROWS(name, four, R)                                                                    \
-    static __attribute__((noinline)) void name(const struct qtile *w, const uint8_t *data,         \
+    static __attribute__((noinline)) void name(const struct qtile *w, const uint8_t *unpacked,     \
                                                const struct qrows *x, size_t row0,                 \
                                                const struct qout *out)                             \
     {                                                                                              \
-        mul_rows(w, data, four, x, row0, out, R);                                                  \
+        mul_rows(w, unpacked, four, x, row0, out, R);                                                 \
     }
 MUL_ROWS(mul4_1, 1, 1)
 MUL_ROWS(mul4_2, 1, 2)
@@ -134,10 +148,11 @@ MUL_ROWS(mul8_12, 0, 12)
 static void unpack(const struct qtile *w, uint8_t *u)
 {
     const __m512i low = _mm512_set1_epi8(15);
+    const uint8_t *block = w->blocks;
 
-    for (size_t b = 0; b < w->k / QBLOCK; b++, u += 512)
+    for (size_t b = 0; b < w->k / QBLOCK; b++, u += 512, block += qblock_bytes(QFORM_4))
         for (int g = 0; g < 4; g++) {
-            __m512i both = _mm512_loadu_si512(w->data + b * 256 + g * 64);
+            __m512i both = _mm512_load_si512(block + QHEAD + g * 64);
             _mm512_storeu_si512(u + g * 64, _mm512_and_si512(both, low));
             _mm512_storeu_si512(u + g * 64 + 256,
                                 _mm512_and_si512(_mm512_srli_epi16(both, 4), low));
@@ -147,38 +162,38 @@ static void unpack(const struct qtile *w, uint8_t *u)
 static void mul(const struct qtile *w, const struct qrows *x, size_t row0, size_t rows,
                 const struct qout *out, uint8_t *scratch)
 {
-    const uint8_t *data = w->data;
+    const uint8_t *unpacked = NULL;
     size_t end = row0 + rows;
 
     if (w->form == QFORM_4 && rows <= 4) {
         for (; end - row0 >= 4; row0 += 4)
-            mul4_4(w, data, x, row0, out);
+            mul4_4(w, unpacked, x, row0, out);
         for (; end - row0 >= 2; row0 += 2)
-            mul4_2(w, data, x, row0, out);
+            mul4_2(w, unpacked, x, row0, out);
         if (row0 < end)
-            mul4_1(w, data, x, row0, out);
+            mul4_1(w, unpacked, x, row0, out);
         return;
     }
     if (w->form == QFORM_4) {
         unpack(w, scratch);
-        data = scratch;
+        unpacked = scratch;
     }
     for (; end - row0 >= 12; row0 += 12)
-        mul8_12(w, data, x, row0, out);
+        mul8_12(w, unpacked, x, row0, out);
     if (end - row0 >= 8) {
-        mul8_8(w, data, x, row0, out);
+        mul8_8(w, unpacked, x, row0, out);
         row0 += 8;
     }
     if (end - row0 >= 4) {
-        mul8_4(w, data, x, row0, out);
+        mul8_4(w, unpacked, x, row0, out);
         row0 += 4;
     }
     if (end - row0 >= 2) {
-        mul8_2(w, data, x, row0, out);
+        mul8_2(w, unpacked, x, row0, out);
         row0 += 2;
     }
     if (row0 < end)
-        mul8_1(w, data, x, row0, out);
+        mul8_1(w, unpacked, x, row0, out);
 }
 
 /* ---- fp32 products ---- */
@@ -187,7 +202,7 @@ INLINE void mul_f32_rows(const float *panel, size_t k, const float *x, const str
                          size_t row0, const int R)
 {
     __mmask16 mask = lanes((size_t)out->n);
-    __m512 acc[MAX_ROWS];
+    __m512 acc[MAX_ROWS] RAW;
 
     for (int r = 0; r < R; r++)
         acc[r] = _mm512_setzero_ps();
@@ -231,7 +246,7 @@ INLINE void scores_rows(const float *q, size_t dim, const void *kt, int half, si
                         float *out, size_t stride, const int R)
 {
     for (size_t b = 0; b < blocks; b++) {
-        __m512 acc[MAX_ROWS];
+        __m512 acc[MAX_ROWS] RAW;
         for (int r = 0; r < R; r++)
             acc[r] = _mm512_setzero_ps();
         for (size_t c = 0; c < dim; c++) {
@@ -314,13 +329,13 @@ static void softmax(float *s, size_t n, float scale)
 INLINE void mix_rows(const float *p, size_t stride, const void *v, int half, size_t count,
                      size_t dim, size_t at, float *out, size_t out_stride, const int R)
 {
-    __m512 acc[6][4];
+    __m512 acc[6][4] RAW;
 
     for (int r = 0; r < R; r++)
         for (int j = 0; j < 4; j++)
             acc[r][j] = _mm512_setzero_ps();
     for (size_t n = 0; n < count; n++) {
-        __m512 value[4];
+        __m512 value[4] RAW;
         for (size_t j = 0; j < 4; j++)
             value[j] = load16(v, half, n * dim + at + 16 * j);
         for (int r = 0; r < R; r++) {

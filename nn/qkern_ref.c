@@ -34,8 +34,8 @@ static int value_at(const struct qtile *w, size_t block, size_t j, size_t o)
     const uint8_t *p;
 
     if (w->form == QFORM_8)
-        return w->data[block * 512 + j / 4 * 64 + o * 4 + j % 4];
-    p = w->data + block * 256 + j / 4 % 4 * 64 + o * 4 + j % 4;
+        return w->blocks[block * qblock_bytes(QFORM_8) + QHEAD + j / 4 * 64 + o * 4 + j % 4];
+    p = w->blocks + block * qblock_bytes(QFORM_4) + QHEAD + j / 4 % 4 * 64 + o * 4 + j % 4;
     return j < 16 ? *p & 15 : *p >> 4;
 }
 
@@ -54,12 +54,14 @@ static void mul(const struct qtile *w, const struct qrows *x, size_t row0, size_
         for (int o = 0; o < out->n; o++) {
             float acc = 0;
             for (size_t b = 0; b < blocks; b++) {
+                const uint16_t *head =
+                    (const uint16_t *)(const void *)(w->blocks + b * qblock_bytes(w->form));
                 int32_t s = -w->zero * sum[b];
                 for (size_t j = 0; j < QBLOCK; j++)
                     s += value_at(w, b, j, (size_t)o) * q[b * QBLOCK + j];
-                acc += (float)s * (half_to_float(w->scale[b * QTILE + (size_t)o]) * d[b]);
-                if (w->offset)
-                    acc += half_to_float(w->offset[b * QTILE + (size_t)o]) * ds[b];
+                acc += (float)s * (half_to_float(head[o]) * d[b]);
+                if (w->has_offset)
+                    acc += half_to_float(head[QTILE + o]) * ds[b];
             }
             y[o] = out->add ? y[o] + acc : acc;
         }
