@@ -71,6 +71,14 @@ $(B)/tests/unit/$(1)/%: $(B)/tests/unit/$(1)/%.o $(SUPPORT) $$(foreach p,$$(libs
 	@$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(DOCENT_LIBS) -lcmocka
 endef
 $(foreach p,$(PARTS),$(eval $(call unit_rule,$(p))))
+# test_child_*: the parsers of the child (not its main, sandbox and pipe), with pages in an array
+CHILD_LIB_OBJ := $(filter-out $(addprefix $(B)/ingest/child/,main.o emit.o sandbox.o),$(CHILD_OBJ))
+$(B)/libchild.a: $(CHILD_LIB_OBJ)
+	@rm -f $@
+	@ar rcs $@ $^
+$(B)/tests/unit/ingest/test_child_%: $(B)/tests/unit/ingest/test_child_%.o $(SUPPORT) $(B)/tests/support/emit_array.o $(B)/libchild.a $(B)/libingest.a $(B)/libbase.a
+	@echo "  LD $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(EXTRACT_LIBS) -lcmocka
 .SECONDARY:
 
 # ---- what people call ----

@@ -34,6 +34,8 @@ int blocks_heading(struct blocks *b, int level, const char *text, size_t n);
 int blocks_table_row(struct blocks *b, const char *text, size_t n); /* cells joined by " | "; rows stand together */
 int blocks_code(struct blocks *b, const char *text, size_t n); /* line breaks kept */
 int blocks_end(struct blocks *b); /* sends the last part; b is gone */
+/* How a parser ends: blocks_end() (b may be NULL), unless rc is a failure; that gets a sentence if it has none. */
+int blocks_close(struct blocks *b, int rc, struct emit *em, struct err *e);
 
 /* Each parses the whole of fd (size bytes, regular file, offset 0). Returns 0 when the status says it all. */
 int parse_pdf(int fd, uint64_t size, struct emit *em, struct err *e);

@@ -1,0 +1,42 @@
+/* docx.h - between docx.c (the archive, styles, the order of things) and docx_body.c (the text). */
+#ifndef DOCENT_INGEST_DOCX_H
+#define DOCENT_INGEST_DOCX_H
+
+#include <libxml/xmlreader.h>
+
+#include "ingest/child/child.h"
+
+#define DOCX_NAME 80 /* bytes of a style's id, NUL included */
+
+struct docx_style {
+    char id[DOCX_NAME], based[DOCX_NAME];
+    int level; /* heading level 1..6; 0: none of its own */
+    int title;
+    int vanish; /* 1 hidden, 0 shown, -1 as the style it is based on */
+};
+
+struct docx_styles {
+    struct docx_style *list;
+    size_t n, cap;
+};
+
+/* Walks styles.xml. 0, ERR_FORMAT, ERR_NOMEM. */
+int docx_styles_read(struct docx_styles *s, xmlTextReaderPtr r, struct err *e);
+/* What a style comes to with those it is based on. */
+int docx_style_level(const struct docx_styles *s, const char *id);
+int docx_style_title(const struct docx_styles *s, const char *id);
+int docx_style_hidden(const struct docx_styles *s, const char *id);
+
+/* Walks document.xml, footnotes.xml or endnotes.xml and hands its blocks over. */
+int docx_body(xmlTextReaderPtr r, const struct docx_styles *styles, struct blocks *out,
+              struct emit *em, struct err *e);
+
+/* The next node: 1, 0 at the end, or -1 with e set: no XML, a DOCTYPE, too deep. */
+int docx_next(xmlTextReaderPtr r, struct err *e);
+int docx_is(xmlTextReaderPtr r, const char *local_name);
+/* The attribute of this local name, cut to cap-1 bytes; 0 when there is none. */
+int docx_attr(xmlTextReaderPtr r, const char *local_name, char *out, size_t cap);
+/* An on/off element: 1 unless its val says 0, false or off. */
+int docx_on(xmlTextReaderPtr r);
+
+#endif
