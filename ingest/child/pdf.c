@@ -1,0 +1,317 @@
+/* pdf.c - PDF documents through poppler-glib: open, walk the pages, title (see pdf.h).
+ * Part of docent-extract: GPL-2.0-or-later, because it links poppler. */
+#include "ingest/child/pdf.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/limits.h"
+#include "base/utf8.h"
+#include "ingest/child/emit.h"
+#include "ingest/child/pdf_page.h"
+
+static void silent(const gchar *domain, GLogLevelFlags level, const gchar *text, gpointer arg)
+{
+    (void)domain;
+    (void)level;
+    (void)text;
+    (void)arg;
+}
+
+void pdf_warm_up(void)
+{
+    g_log_set_default_handler(silent, NULL);
+    g_type_ensure(POPPLER_TYPE_DOCUMENT);
+    g_type_ensure(POPPLER_TYPE_PAGE);
+}
+
+/* The file is mapped, not read: poppler touches what it needs, and the address-space limit counts it once. */
+static PopplerDocument *open_pdf(int fd, uint64_t size, struct emit *em, struct err *e)
+{
+    GError *why = NULL;
+    GBytes *bytes;
+    PopplerDocument *doc;
+    void *p;
+
+    if (size == 0 || size > LIM_FILE_BYTES) {
+        emit_status(em, size ? EXTRACT_TOO_LARGE : EXTRACT_EMPTY, "a file of %llu bytes", (unsigned long long)size);
+        return NULL;
+    }
+    p = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (p == MAP_FAILED) {
+        err_set(e, ERR_NOMEM, "map the file");
+        return NULL;
+    }
+    bytes = g_bytes_new_static(p, size);
+    doc = poppler_document_new_from_bytes(bytes, NULL, &why);
+    if (!doc && why && g_error_matches(why, POPPLER_ERROR, POPPLER_ERROR_ENCRYPTED))
+        emit_status(em, EXTRACT_ENCRYPTED, "a password is needed to open it");
+    else if (!doc)
+        emit_status(em, EXTRACT_DAMAGED, "%s", why ? why->message : "not a PDF that can be read");
+    g_clear_error(&why);
+    return doc;
+}
+
+/* ---- one page ---- */
+
+/* Poppler's attributes are runs of characters of one font, size and colour. */
+static void paint(struct pdf_page *p, PopplerPage *pp)
+{
+    GList *runs = poppler_page_get_text_attributes(pp);
+
+    for (GList *r = runs; r; r = r->next) {
+        const PopplerTextAttributes *t = r->data;
+        const char *font = t->font_name ? t->font_name : "";
+        int bold = strstr(font, "Bold") || strstr(font, "bold") || strstr(font, "Black") ||
+                   strstr(font, "Heavy") || strstr(font, "Semibold");
+        int white = t->color.red > 0xF800 && t->color.green > 0xF800 && t->color.blue > 0xF800;
+        for (int i = t->start_index; i >= 0 && i <= t->end_index && (uint32_t)i < p->n_glyphs; i++) {
+            p->glyph[i].size = (float)t->font_size;
+            p->glyph[i].bold = (uint8_t)bold;
+            p->glyph[i].white = (uint8_t)white;
+            p->white += (uint32_t)white;
+        }
+    }
+    poppler_page_free_text_attributes(runs);
+}
+
+static int read_glyphs(struct pdf_page *p, PopplerPage *pp, const char *text, struct arena *a,
+                       struct err *e)
+{
+    PopplerRectangle *rects = NULL;
+    guint n_rects = 0;
+    size_t n = strlen(text);
+    uint32_t k = 0;
+    double w, h;
+
+    poppler_page_get_size(pp, &w, &h);
+    p->width = w > 0 && w < 1e5 ? (float)w : 612;
+    p->height = h > 0 && h < 1e5 ? (float)h : 792;
+    p->text = text;
+    if (n > LIM_PAGE_TEXT)
+        return err_set(e, ERR_LIMIT, "page %u has %zu bytes of text", p->number, n);
+    p->glyph = arena_zero(a, n, sizeof *p->glyph);
+    if (!p->glyph)
+        return err_set(e, ERR_NOMEM, "page %u", p->number);
+    for (size_t i = 0; i < n; k++) {
+        uint32_t cp;
+        size_t len = utf8_next(text + i, n - i, &cp);
+        p->glyph[k].at = (uint32_t)i;
+        p->glyph[k].n = (uint8_t)len;
+        i += len;
+    }
+    p->n_glyphs = k;
+    if (!k)
+        return 0;
+    if (poppler_page_get_text_layout(pp, &rects, &n_rects))
+        for (guint i = 0; i < n_rects && i < k; i++) {
+            p->glyph[i].x0 = (float)rects[i].x1;
+            p->glyph[i].y0 = (float)rects[i].y1;
+            p->glyph[i].x1 = (float)rects[i].x2;
+            p->glyph[i].y1 = (float)rects[i].y2;
+        }
+    g_free(rects);
+    paint(p, pp);
+    return 0;
+}
+
+struct reading {
+    struct emit *em;
+    struct arena a; /* one page */
+    struct sizes sizes;
+    uint64_t text; /* bytes of text that came out */
+    uint64_t hidden_chars;
+    int images; /* a page had an image */
+    char title[LIM_TITLE + 4]; /* the largest heading of the first pages */
+    float title_size;
+};
+
+/* The largest text of the first page that has any; at most three lines of it. */
+static void note_title(struct reading *r, const struct pdf_page *p)
+{
+    float largest = 0;
+    size_t n = 0;
+    int lines = 0;
+
+    if (r->title[0])
+        return;
+    for (uint32_t i = 0; i < p->n_lines; i++)
+        if (p->line[i].n >= 3 && p->line[i].size > largest)
+            largest = p->line[i].size;
+    if (largest < 1.15F * sizes_body(&r->sizes))
+        return;
+    for (uint32_t i = 0; i < p->n_lines && lines < 3; i++) {
+        const struct line *l = &p->line[i];
+        const struct glyph *g = &p->glyph[l->first];
+        size_t len;
+        if (l->size < 0.97F * largest) {
+            if (lines)
+                break;
+            continue;
+        }
+        len = g[l->n - 1].at + g[l->n - 1].n - g[0].at;
+        if (n + len + 1 > LIM_TITLE)
+            break;
+        if (n)
+            r->title[n++] = ' ';
+        memcpy(r->title + n, p->text + g[0].at, len);
+        n += len;
+        lines++;
+    }
+    r->title[n] = '\0';
+}
+
+static int read_page(struct reading *r, PopplerPage *pp, uint32_t number, struct err *e)
+{
+    struct pdf_page p = {.number = number};
+    struct page out;
+    uint64_t chars = 0;
+    uint64_t spans;
+    char *text = poppler_page_get_text(pp);
+    int rc;
+
+    arena_reset(&r->a);
+    rc = read_glyphs(&p, pp, text ? text : "", &r->a, e);
+    if (!rc) {
+        spans = pdf_mark_hidden(pp, &p, &chars);
+        if (spans)
+            emit_hidden(r->em, spans, chars);
+        r->hidden_chars += chars;
+        rc = pdf_lines(&p, &r->a, &r->sizes, e);
+    }
+    if (!rc) {
+        pdf_headings(&p, sizes_body(&r->sizes));
+        note_title(r, &p);
+        rc = pdf_compose(&p, &r->a, &out, e);
+    }
+    g_free(text);
+    if (rc)
+        return rc;
+    if (!out.n_text && !r->images) {
+        GList *images = poppler_page_get_image_mapping(pp);
+        r->images = images != NULL;
+        poppler_page_free_image_mapping(images);
+    }
+    r->text += out.n_text;
+    rc = emit_page(r->em, &out);
+    return rc ? err_set(e, (enum err_code)rc, "page %u does not fit the limits", number) : 0;
+}
+
+/* ---- the document ---- */
+
+static int sensible_title(const char *t)
+{
+    static const char *const bad[] = {"untitled", "microsoft word", "powerpoint", ".doc", ".pdf",
+                                      ".indd", ".xls", ".qxd", "document1", "slide 1", "adobe"};
+    char low[256];
+    size_t letters = 0;
+    size_t n = strlen(t);
+
+    if (n < 4 || n > LIM_TITLE || utf8_valid(t, n) != n)
+        return 0;
+    for (size_t i = 0; i < n; i++)
+        letters += isalpha((unsigned char)t[i]) || (unsigned char)t[i] >= 0x80;
+    for (size_t i = 0; i < sizeof low; i++) {
+        low[i] = (char)tolower((unsigned char)t[i]);
+        if (!t[i])
+            break;
+    }
+    low[sizeof low - 1] = '\0';
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        if (strstr(low, bad[i]))
+            return 0;
+    return letters >= n / 2;
+}
+
+static void send_title(PopplerDocument *doc, const struct reading *r, struct emit *em)
+{
+    char *own = poppler_document_get_title(doc);
+
+    if (own && sensible_title(own))
+        emit_title(em, own, strlen(own));
+    else if (sensible_title(r->title))
+        emit_title(em, r->title, strlen(r->title));
+    g_free(own);
+}
+
+int parse_pdf(int fd, uint64_t size, struct emit *em, struct err *e)
+{
+    PopplerDocument *doc = open_pdf(fd, size, em, e);
+    struct reading r = {.em = em};
+    int n;
+    int rc = 0;
+
+    if (!doc)
+        return e->code ? (int)e->code : 0;
+    n = poppler_document_get_n_pages(doc);
+    if (n <= 0) {
+        emit_status(em, EXTRACT_DAMAGED, "it has no pages that can be read");
+        return 0;
+    }
+    if (n > LIM_DOC_PAGES) {
+        emit_status(em, EXTRACT_TOO_LARGE, "%d pages", n);
+        return 0;
+    }
+    arena_init(&r.a, GIB);
+    for (int i = 0; i < n && !rc; i++) {
+        PopplerPage *pp = poppler_document_get_page(doc, i);
+        if (pp) {
+            rc = read_page(&r, pp, (uint32_t)i + 1, e);
+            g_object_unref(pp);
+        } else { /* kept, empty: page numbers must stay those of the file */
+            struct page empty = {.number = (uint32_t)i + 1, .text = (char *)(uintptr_t)""};
+            emit_bad_page(em);
+            rc = emit_page(em, &empty);
+        }
+    }
+    if (rc)
+        return rc;
+    send_title(doc, &r, em);
+    if (!r.text && r.images)
+        emit_status(em, EXTRACT_IMAGE_ONLY, "its %d pages are images without text: it needs character recognition first", n);
+    else if (!r.text)
+        emit_status(em, EXTRACT_EMPTY, r.hidden_chars ? "all of its text is hidden" : "there is no text in it");
+    return 0;
+}
+
+/* ---- a page as an image ---- */
+
+#define MOST_PIXELS 40e6 /* 160 MB at 4 bytes */
+
+static cairo_status_t collect(void *arg, const unsigned char *bytes, unsigned n)
+{
+    return buf_add(arg, bytes, n) ? CAIRO_STATUS_NO_MEMORY : CAIRO_STATUS_SUCCESS;
+}
+
+int pdf_page_png(int fd, uint64_t size, uint32_t page, int dpi, struct emit *em, struct err *e)
+{
+    PopplerDocument *doc = open_pdf(fd, size, em, e);
+    PopplerPage *pp = doc ? poppler_document_get_page(doc, (int)page - 1) : NULL;
+    cairo_surface_t *surface;
+    cairo_t *cr;
+    struct buf b;
+    double w, h;
+    double scale = dpi / 72.0;
+
+    if (!doc)
+        return e->code ? (int)e->code : 0;
+    if (!pp) {
+        emit_status(em, EXTRACT_DAMAGED, "there is no page %u", page);
+        return 0;
+    }
+    poppler_page_get_size(pp, &w, &h);
+    if (!(w > 0 && h > 0) || w * h * scale * scale > MOST_PIXELS)
+        return err_set(e, ERR_LIMIT, "page %u is %.0f x %.0f points: too large at %d dpi", page, w, h, dpi);
+    surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)ceil(w * scale), (int)ceil(h * scale));
+    cr = cairo_create(surface);
+    cairo_set_source_rgb(cr, 1, 1, 1);
+    cairo_paint(cr);
+    cairo_scale(cr, scale, scale);
+    poppler_page_render(pp, cr);
+    buf_init(&b, LIM_FRAME);
+    if (cairo_surface_write_to_png_stream(surface, collect, &b) != CAIRO_STATUS_SUCCESS)
+        return err_set(e, ERR_NOMEM, "page %u as an image", page);
+    return emit_png(em, (unsigned char *)b.data, b.len);
+}
