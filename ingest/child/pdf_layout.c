@@ -364,6 +364,8 @@ int pdf_compose(const struct pdf_page *p, struct arena *a, struct page *out, str
         }
         start = (uint32_t)c.text.len;
         put_line(&c, l, cut == 1);
+        while (c.text.len > start && c.text.data[c.text.len - 1] == ' ')
+            c.text.len--;
         glue = cut != 0;
         if (l->heading && c.text.len > start) {
             struct heading *h = &out->heads[out->n_heads];

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -30,6 +31,7 @@ static int limit(int what, rlim_t v, const char *name, struct err *e)
 
 static int limits(uint64_t memory_bytes, unsigned cpu_s, struct err *e)
 {
+    struct stat st;
     int rc = 0;
 
     if (!SANITIZED && memory_bytes)
@@ -40,7 +42,7 @@ static int limits(uint64_t memory_bytes, unsigned cpu_s, struct err *e)
         rc = limit(RLIMIT_NOFILE, 64, "open files", e);
     if (!rc)
         rc = limit(RLIMIT_CORE, 0, "core files", e);
-    if (!rc)
+    if (!rc && (fstat(1, &st) < 0 || !S_ISREG(st.st_mode))) /* by hand, the output may be a file */
         rc = limit(RLIMIT_FSIZE, 0, "file size", e);
     return rc;
 }
