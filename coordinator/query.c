@@ -19,6 +19,7 @@
  * what is quoted is what was searched. All memory is the caller's arena. */
 #include "coordinator/query.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -113,15 +114,30 @@ static int check(struct search *s, struct err *e)
     return 0;
 }
 
+/* The idf of a word that no chunk has (search_terms says 0): that of df 0, by the N that the known words tell. Such a word
+ * is what the library cannot answer, so it must weigh in the evidence. */
+static float idf_of_none(const struct query_term *t, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (t[i].df) {
+            double df = (double)t[i].df;
+            double chunks = (exp((double)t[i].idf) - 1) * (df + 0.5) + df - 0.5;
+            return (float)log(1 + (chunks + 0.5) / 0.5);
+        }
+    return 1; /* nothing is known: BM25 finds nothing either */
+}
+
 static int terms(struct search *s, struct err *e)
 {
     struct results *r = s->out;
     struct query_term *t = NULL;
+    float none;
     int rc = search_terms(s->s, s->q->text, s->a, &t, &r->n_terms, e);
 
     r->terms = t;
+    none = rc ? 0 : idf_of_none(t, r->n_terms);
     for (uint32_t i = 0; !rc && i < r->n_terms; i++)
-        r->idf_sum += t[i].idf * (float)t[i].count;
+        r->idf_sum += (t[i].df ? t[i].idf : none) * (float)t[i].count;
     r->index_version = snapshot_version(s->s);
     lap(s, "terms");
     return rc;
@@ -186,6 +202,8 @@ static int true_scores(struct search *s, struct err *e)
         return err_set(e, ERR_NOMEM, "%u candidates", s->n_c);
     for (uint32_t i = 0; i < s->n_c; i++)
         of[i] = s->c[i].hit;
+    if (s->out->mode == SEARCH_BM25)
+        return 0; /* the only list has them all */
     rc = search_bm25_of(s->s, s->q->text, of, s->n_c, s->a, bm25, e);
     if (!rc && s->vec)
         rc = search_dense_of(s->s, s->vec, library_conf(s->en->lib)->dim, of, s->n_c, s->a, cosine,
@@ -211,7 +229,8 @@ static int fuse(struct search *s, struct err *e)
     return 0;
 }
 
-/* A document's record is read once, also when many of its chunks came back. */
+/* A document's record is read once, also when many of its chunks came back. (A follower's document is always there:
+ * its page's first chunk came before it.) */
 static int doc_of(struct search *s, const struct candidate *c, struct doc_view *d, struct err *e)
 {
     for (uint32_t i = s->out->n; i-- > 0;) {
@@ -239,7 +258,7 @@ static int load(struct search *s, struct err *e)
         const struct candidate *c = &s->c[i];
         struct passage *p = &r->at[r->n];
         struct doc_view d = {0};
-        if (c->follower || !s->q->no_text)
+        if (c->follower || c->also || !s->q->no_text)
             rc = doc_of(s, c, &d, e);
         if (rc || (c->follower && d.paged))
             continue;
