@@ -14,28 +14,8 @@
 #define COVERAGE 0.7f
 #define LIKE 0.5f /* cosine of sentence and quote */
 
-/* Words that carry no content. Compared as written, in lower case. */
-static const char *const stopwords[] = {
-    "a",     "an",    "and",   "are",   "as",    "at",    "be",    "been",  "but",  "by",
-    "can",   "did",   "do",    "does",  "for",   "from",  "had",   "has",   "have", "he",
-    "her",   "his",   "how",   "i",     "if",    "in",    "into",  "is",    "it",   "its",
-    "of",    "on",    "or",    "our",   "she",   "so",    "some",  "such",  "than", "that",
-    "the",   "their", "them",  "then",  "there", "these", "they",  "this",  "those", "to",
-    "was",   "we",    "were",  "what",  "when",  "where", "which", "who",   "whom", "whose",
-    "why",   "will",  "with",  "would", "you",   "your",  "about", "also",  "may",  "should",
-};
 static const char *const negations[] = {"no",    "not",     "never", "none",    "nor",
                                         "neither", "without", "cannot", "nothing", "nobody"};
-
-static int in_list(const char *w, size_t n, const char *const *list, size_t k)
-{
-    for (size_t i = 0; i < k; i++)
-        if (strlen(list[i]) == n && !strncasecmp(w, list[i], n))
-            return 1;
-    return 0;
-}
-
-#define IN(w, n, list) in_list(w, n, list, sizeof(list) / sizeof *(list))
 
 struct part {
     const char *text;
@@ -57,7 +37,7 @@ static int negated(const struct part *p)
     for (uint32_t i = 0; i < p->n_terms; i++) {
         const char *w = p->text + p->terms[i].start;
         size_t n = p->terms[i].end - p->terms[i].start;
-        if (IN(w, n, negations) || (n > 3 && !strncasecmp(w + n - 2, "'t", 2)))
+        if (word_listed(w, n, negations, sizeof negations / sizeof *negations) || (n > 3 && !strncasecmp(w + n - 2, "'t", 2)))
             return 1;
     }
     return 0;
@@ -119,7 +99,7 @@ static struct overlap compare(const struct part *said, const struct part *quote)
         size_t n = t->end - t->start;
         int must = is_number(w, n) || is_name(said, t);
         int has = has_term(quote, t);
-        if (IN(w, n, stopwords) && !must)
+        if (stopword(w, n) && !must)
             continue;
         o.content++;
         o.carried += (uint32_t)has;

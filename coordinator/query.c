@@ -137,7 +137,8 @@ static int terms(struct search *s, struct err *e)
     r->terms = t;
     none = rc ? 0 : idf_of_none(t, r->n_terms);
     for (uint32_t i = 0; !rc && i < r->n_terms; i++)
-        r->idf_sum += (t[i].df ? t[i].idf : none) * (float)t[i].count;
+        if (t[i].df || !stopword(t[i].term, strlen(t[i].term)))
+            r->idf_sum += (t[i].df ? t[i].idf : none) * (float)t[i].count;
     r->index_version = snapshot_version(s->s);
     lap(s, "terms");
     return rc;

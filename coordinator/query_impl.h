@@ -103,6 +103,11 @@ int answer_abstain(struct answer *out, struct arena *a, struct err *e);
 /* Blanks and line breaks as single blanks, bad bytes out. NULL: out of memory. */
 char *answer_plain(const char *s, size_t n, struct arena *a);
 
+/* ---- stopwords.c ---- */
+
+int stopword(const char *w, size_t n); /* 1: an English word without content ("which", "of"), in any case */
+int word_listed(const char *w, size_t n, const char *const *list, size_t k);
+
 /* ---- rewrite.c: a follow-up question that stands alone ---- */
 
 /* The question itself when it needs no history. */

@@ -21,17 +21,8 @@ static const char *const pronouns[] = {"it",   "its",   "they",  "them",  "their
                                        "there", "one",  "ones",  "same",  "former", "latter"};
 static const char *const openings[] = {"and ", "but ", "what about", "how about", "also ", "so ", "then ",
                                        "or ", "why?", "how?", "when?", "where?", "who?"};
-static const char *const cjk_leans[] = {"它", "他", "她", "这", "這", "那", "其", "该", "该", "呢",
+static const char *const cjk_leans[] = {"它", "他", "她", "这", "這", "那", "其", "该", "呢",
                                         "此", "上述", "前者", "后者", "還", "还有", "その", "それ", "これ"};
-static const char *const empty_words[] = {
-    "a",    "an",   "and",  "are",  "as",   "at",    "be",    "been",  "but",   "by",    "can",  "could",
-    "did",  "do",   "does", "for",  "from", "had",   "has",   "have",  "how",   "i",     "if",   "in",
-    "is",   "it",   "its",  "me",   "much", "many",  "my",    "of",    "on",    "or",    "please", "so",
-    "tell", "than", "that", "the",  "then", "there", "these", "they",  "this",  "those", "to",   "us",
-    "was",  "we",   "were", "what", "when", "where", "which", "who",   "whom",  "whose", "why",  "will",
-    "with", "would", "you", "your", "about", "also", "any",   "give",  "show",  "he",    "she",  "his",
-    "her",  "him",  "them", "their", "one", "ones",  "same",  "former", "latter", "not", "no", "does"};
-
 #define COUNT(list) (sizeof(list) / sizeof *(list))
 
 struct word {
@@ -53,14 +44,6 @@ static int next_word(const char **p, struct word *w)
     w->n = (size_t)(s - w->at);
     *p = s;
     return w->n > 0;
-}
-
-static int listed(const struct word *w, const char *const *list, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strlen(list[i]) == w->n && !strncasecmp(list[i], w->at, w->n))
-            return 1;
-    return 0;
 }
 
 static int is_cjk(uint32_t cp)
@@ -98,9 +81,9 @@ static int leans(const char *q)
         if (!strncasecmp(p, openings[i], strlen(openings[i])))
             return 1;
     while (next_word(&p, &w)) {
-        if (listed(&w, pronouns, COUNT(pronouns)))
+        if (word_listed(w.at, w.n, pronouns, COUNT(pronouns)))
             return 1;
-        content += !listed(&w, empty_words, COUNT(empty_words));
+        content += !stopword(w.at, w.n);
     }
     return content <= FEW_WORDS;
 }
@@ -122,7 +105,7 @@ static char *carry(char *text, const char *earlier, int *room, struct arena *a)
     struct word w;
 
     while (text && *room && next_word(&p, &w)) {
-        if (listed(&w, empty_words, COUNT(empty_words)) || has(text, &w))
+        if (stopword(w.at, w.n) || has(text, &w))
             continue;
         text = arena_printf(a, "%s %.*s", text, (int)w.n, w.at);
         --*room;
