@@ -43,6 +43,23 @@ int hash_id_fd(uint8_t out[HASH_ID_BYTES], int fd, uint64_t max_bytes, uint64_t 
     return 0;
 }
 
+_Static_assert(sizeof(crypto_generichash_state) <= sizeof(struct hash_run), "hash_run is too small");
+
+void hash_start(struct hash_run *h)
+{
+    crypto_generichash_init((void *)h->state, NULL, 0, HASH_ID_BYTES);
+}
+
+void hash_more(struct hash_run *h, const void *bytes, size_t n)
+{
+    crypto_generichash_update((void *)h->state, bytes, n);
+}
+
+void hash_done(struct hash_run *h, uint8_t out[HASH_ID_BYTES])
+{
+    crypto_generichash_final((void *)h->state, out, HASH_ID_BYTES);
+}
+
 int hash_sha256_file(uint8_t out[HASH_SHA256_BYTES], const char *path, struct err *e)
 {
     crypto_hash_sha256_state st;

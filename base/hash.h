@@ -19,6 +19,13 @@ void hash_id(uint8_t out[HASH_ID_BYTES], const void *bytes, size_t n);
  * bytes. Reads at most max_bytes; more is ERR_LIMIT. */
 int hash_id_fd(uint8_t out[HASH_ID_BYTES], int fd, uint64_t max_bytes, uint64_t *bytes,
                struct err *e);
+/* The same hash in pieces. */
+struct hash_run {
+    _Alignas(64) unsigned char state[384];
+};
+void hash_start(struct hash_run *h);
+void hash_more(struct hash_run *h, const void *bytes, size_t n);
+void hash_done(struct hash_run *h, uint8_t out[HASH_ID_BYTES]);
 int hash_sha256_file(uint8_t out[HASH_SHA256_BYTES], const char *path, struct err *e);
 
 /* Lower-case hex with NUL; out has room for 2n+1. */

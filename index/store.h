@@ -68,6 +68,7 @@ int store_check(enum table tb, const void *key, size_t n_key, const void *p, siz
 
 /* A copy without free pages (mdb_env_copy2 with compaction) into a new file. */
 int store_copy(struct store *s, const char *file, struct err *e);
+int store_copy_fd(struct store *s, int fd, struct err *e); /* the same to the present offset of fd; no fsync */
 
 /* Big-endian helpers for keys. */
 static inline void be32(unsigned char *k, uint32_t v)

@@ -574,6 +574,13 @@ void scan_close(struct scan *sc)
     mem_give(sc);
 }
 
+int store_copy_fd(struct store *s, int fd, struct err *e)
+{
+    int rc = mdb_env_copyfd2(s->env, fd, MDB_CP_COMPACT);
+
+    return rc ? fail(s, e, rc, "copy the library") : 0;
+}
+
 int store_copy(struct store *s, const char *file, struct err *e)
 {
     int rc = 0;
