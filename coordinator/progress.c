@@ -9,10 +9,10 @@
 
 const char *grouped(unsigned long long v)
 {
-    static char text[4][32];
+    static char text[8][32];
     static int turn;
     char digits[24];
-    char *out = text[turn++ & 3];
+    char *out = text[turn++ & 7];
     int n = snprintf(digits, sizeof digits, "%llu", v);
     int k = 0;
 

@@ -19,7 +19,7 @@ void progress_start(struct progress *pr, int quiet);
 void progress_show(struct progress *pr, const struct index_progress *p);
 void progress_clear(struct progress *pr); /* before anything else is printed */
 
-/* "1,234,567"; static buffers, four in turn; one thread. */
+/* "1,234,567"; static buffers, eight in turn; one thread. */
 const char *grouped(unsigned long long v);
 /* "12 kB", "3.4 MB" of 1000s; static buffers as above. */
 const char *bytes_text(unsigned long long v);
