@@ -96,11 +96,6 @@ int weights_need(const struct weights *w, const char *name, int n_dims, const ui
     return 0;
 }
 
-int weights_is_gguf(const struct weights *w)
-{
-    return w->meta != NULL;
-}
-
 #define SAMPLE 4096 /* bytes hashed at both ends and in the middle of each tensor */
 
 /* The id covers every name, type, size and dimension, and three samples of every tensor: 100 tensors cost 1 ms where all
