@@ -59,7 +59,8 @@ static int read_tensor(struct weights *w, struct tensor *t, const char *name, co
     const json_t *off = json_object_get(v, "data_offsets");
     const json_t *b = json_array_get(off, 0);
     const json_t *z = json_array_get(off, 1);
-    uint64_t count, bytes;
+    uint64_t count = 0;
+    uint64_t bytes;
     size_t i = 0;
     int rc;
 
