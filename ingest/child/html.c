@@ -12,7 +12,7 @@
 #include <libxml/xmlerror.h>
 
 #include "base/limits.h"
-#include "ingest/child/child.h"
+#include "ingest/child/html.h"
 #include "ingest/child/style.h"
 
 #define DEPTH_MOST 4000 /* elements in elements; libxml2 itself stops at 256 without its HUGE flag */
@@ -390,54 +390,60 @@ static void declared(const char *s, size_t n, char out[41])
     out[k] = '\0';
 }
 
-int parse_html(int fd, uint64_t size, struct emit *em, struct err *e)
+int html_blocks(char *text, size_t n, struct blocks *out, struct emit *em, int whole,
+                struct err *e)
 {
-    struct html h = {.em = em};
-    char charset[41], peek[2049];
-    htmlParserCtxtPtr ctxt = NULL;
+    struct html h = {.em = em, .out = out, .titled = !whole};
+    htmlParserCtxtPtr ctxt;
     xmlDocPtr doc = NULL;
     xmlNode *root;
-    struct buf b;
-    ssize_t got;
-    int rc;
+    int rc = style_open(&h.style, e);
 
+    if (rc)
+        return rc;
     xmlSetStructuredErrorFunc(NULL, silent);
-    buf_init(&b, LIM_DOC_TEXT);
     buf_init(&h.line, LIM_DOC_TEXT);
     buf_init(&h.row, LIM_DOC_TEXT);
-    got = pread(fd, peek, sizeof peek - 1, 0);
-    declared(peek, got > 0 ? (size_t)got : 0, charset);
-    rc = text_to_utf8(fd, size, charset, &b, e);
-    if (!rc)
-        rc = blocks_open(&h.out, em, e);
-    if (!rc)
-        rc = style_open(&h.style, e);
-    if (rc || b.len == 0)
-        goto out;
-    for (size_t i = 0; i < b.len; i++)
-        if (!b.data[i]) /* libxml2 takes it for the end */
-            b.data[i] = ' ';
-    ctxt = b.len <= INT32_MAX ? htmlNewParserCtxt() : NULL;
-    doc = ctxt ? htmlCtxtReadMemory(ctxt, b.data, (int)b.len, NULL, "UTF-8",
-                                    HTML_PARSE_RECOVER | HTML_PARSE_NOERROR |
-                                        HTML_PARSE_NOWARNING | HTML_PARSE_NONET |
-                                        HTML_PARSE_COMPACT)
-               : NULL;
+    for (size_t i = 0; i < n; i++)
+        if (!text[i]) /* libxml2 takes it for the end */
+            text[i] = ' ';
+    ctxt = n && n <= INT32_MAX ? htmlNewParserCtxt() : NULL;
+    if (ctxt)
+        doc = htmlCtxtReadMemory(ctxt, text, (int)n, NULL, "UTF-8",
+                                 HTML_PARSE_RECOVER | HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING |
+                                     HTML_PARSE_NONET | HTML_PARSE_COMPACT);
     root = doc ? xmlDocGetRootElement(doc) : NULL;
-    if (root) {
+    if (root && whole)
         head(&h, root);
-        rc = walk(&h, root);
-    } else if (ctxt && ctxt->errNo == XML_ERR_NO_MEMORY) {
+    for (xmlNode *top = doc ? doc->children : NULL; !rc && top; top = top->next)
+        rc = walk(&h, top); /* comments may stand beside the root */
+    if (!rc && !doc && ctxt && ctxt->errNo == XML_ERR_NO_MEMORY)
         rc = ERR_NOMEM;
-    }
-out:
     if (doc)
         xmlFreeDoc(doc);
     if (ctxt)
         htmlFreeParserCtxt(ctxt);
     style_free(h.style);
-    buf_free(&b);
     buf_free(&h.line);
     buf_free(&h.row);
-    return blocks_close(h.out, rc, em, e);
+    return rc;
+}
+
+int parse_html(int fd, uint64_t size, struct emit *em, struct err *e)
+{
+    struct blocks *out = NULL;
+    char charset[41], peek[2049];
+    struct buf b;
+    ssize_t got = pread(fd, peek, sizeof peek - 1, 0);
+    int rc;
+
+    buf_init(&b, LIM_DOC_TEXT);
+    declared(peek, got > 0 ? (size_t)got : 0, charset);
+    rc = text_to_utf8(fd, size, charset, &b, e);
+    if (!rc)
+        rc = blocks_open(&out, em, e);
+    if (!rc)
+        rc = html_blocks(b.data, b.len, out, em, 1, e);
+    buf_free(&b);
+    return blocks_close(out, rc, em, e);
 }

@@ -1,6 +1,6 @@
-/* markdown.c - Markdown by cmark-gfm, with tables. What a browser would show of the document goes
- * on; raw HTML is left out (its tags are markup, and inside a README's tables of logos nobody looks
- * for answers), and comments in it are counted as hidden text. */
+/* markdown.c - Markdown by cmark-gfm, with tables. What a browser would show of the document goes on:
+ * blocks of raw HTML by html.c, raw tags within a line left out. Comments, and what a raw tag hides,
+ * are dropped and counted. */
 #include <string.h>
 #include <strings.h>
 
@@ -8,10 +8,12 @@
 #include <cmark-gfm-core-extensions.h>
 
 #include "base/limits.h"
-#include "ingest/child/child.h"
+#include "ingest/child/html.h"
+#include "ingest/child/style.h"
 
 struct md {
     struct emit *em;
+    struct err *e;
     struct blocks *out;
     struct buf line; /* the inline text at hand */
     cmark_node *last_item; /* of an ordered list, and its number */
@@ -85,11 +87,21 @@ static void count_comments(struct md *m, const char *html)
     }
 }
 
-/* Adds the text below node to m->line. Nesting is walked by cmark's own iterator. */
+static int tag_is(const char *s, const char *name)
+{
+    size_t n = strlen(name);
+
+    return !strncasecmp(s, name, n) && (s[n] == '>' || s[n] == '/' || strchr(" \t\r\n", s[n]));
+}
+
+/* Adds the text below node to m->line. Nesting is walked by cmark's own iterator. Text behind a raw
+ * tag that hides it is dropped up to the tag that closes it, or the end. */
 static int inline_text(struct md *m, cmark_node *node)
 {
     cmark_iter *it = cmark_iter_new(node);
     cmark_event_type ev;
+    char hides[16] = ""; /* name of the tag that hides the text at hand */
+    int nested = 0; /* tags of that name open in it */
 
     while ((ev = cmark_iter_next(it)) != CMARK_EVENT_DONE) {
         cmark_node *at = cmark_iter_get_node(it);
@@ -97,6 +109,26 @@ static int inline_text(struct md *m, cmark_node *node)
         const char *s = cmark_node_get_literal(at);
         if (ev != CMARK_EVENT_ENTER)
             continue;
+        if (*hides) {
+            if (t == CMARK_NODE_TEXT || t == CMARK_NODE_CODE)
+                emit_hidden(m->em, 0, s ? strlen(s) : 0);
+            else if (t == CMARK_NODE_HTML_INLINE && s && tag_is(s + 1, hides))
+                nested++;
+            else if (t == CMARK_NODE_HTML_INLINE && s && s[1] == '/' && tag_is(s + 2, hides) &&
+                     --nested == 0)
+                *hides = '\0';
+            continue;
+        }
+        if (t == CMARK_NODE_HTML_INLINE && s && s[0] == '<' && style_tag_hides(s)) {
+            size_t n = strcspn(s + 1, " \t\r\n/>");
+            if (n < sizeof hides && !strstr(s, "/>")) {
+                memcpy(hides, s + 1, n);
+                hides[n] = '\0';
+                nested = 1;
+                emit_hidden(m->em, 1, 0);
+                continue;
+            }
+        }
         if (t == CMARK_NODE_TEXT || t == CMARK_NODE_CODE)
             buf_str(&m->line, s ? s : "");
         else if (t == CMARK_NODE_SOFTBREAK)
@@ -214,8 +246,10 @@ static int take(struct md *m, cmark_node *node, int *rc)
         *rc = s ? blocks_code(m->out, s, strlen(s)) : 0;
     } else if (t == CMARK_NODE_HTML_BLOCK) {
         s = cmark_node_get_literal(node);
-        if (s)
-            count_comments(m, s);
+        buf_str(&m->line, s ? s : "");
+        *rc = m->line.failed;
+        if (!*rc)
+            *rc = html_blocks(m->line.data, m->line.len, m->out, m->em, 0, m->e);
     } else if (!strncmp(cmark_node_get_type_string(node), "table_", 6)) { /* row or header */
         *rc = row(m, node);
     } else {
@@ -241,7 +275,7 @@ static int walk(struct md *m, cmark_node *doc)
 
 int parse_markdown(int fd, uint64_t size, struct emit *em, struct err *e)
 {
-    struct md m = {.em = em};
+    struct md m = {.em = em, .e = e};
     cmark_syntax_extension *tables;
     cmark_parser *parser = NULL;
     cmark_node *doc = NULL;

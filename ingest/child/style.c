@@ -327,3 +327,36 @@ int style_hides(const struct style *s, xmlNode *n)
     xmlFree(id);
     return hides;
 }
+
+int style_tag_hides(const char *tag)
+{
+    const char *at = tag + strcspn(tag, " \t\r\n");
+
+    while (*at && *at != '>') {
+        const char *name, *value = NULL;
+        size_t n, n_value = 0;
+        at += strspn(at, " \t\r\n/");
+        name = at;
+        n = strcspn(at, " \t\r\n/>=");
+        at += n;
+        at += strspn(at, " \t\r\n");
+        if (*at == '=') {
+            char quote = 0;
+            at += 1 + strspn(at + 1, " \t\r\n");
+            if (*at == '"' || *at == '\'')
+                quote = *at++;
+            value = at;
+            while (*at && (quote ? *at != quote : !isspace((unsigned char)*at) && *at != '>'))
+                at++;
+            n_value = (size_t)(at - value);
+            at += quote && *at == quote;
+        }
+        if (n == 6 && !strncasecmp(name, "hidden", 6))
+            return 1;
+        if (n == 5 && !strncasecmp(name, "style", 5) && value && decls_hide(value, n_value))
+            return 1;
+        if (n == 0 && !value)
+            break;
+    }
+    return 0;
+}

@@ -14,6 +14,8 @@ int style_open(struct style **out, struct err *e);
 void style_rules(struct style *s, const char *css);
 /* 1: a reader does not see n, by itself (what its parents say was asked before). */
 int style_hides(const struct style *s, xmlNode *n);
+/* The same for a tag as text, "<span style='display:none'>"; only its own attributes count. */
+int style_tag_hides(const char *tag);
 void style_free(struct style *s); /* NULL is fine */
 
 #endif

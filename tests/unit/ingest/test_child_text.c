@@ -116,7 +116,10 @@ static void test_markdown_blocks(void **state)
     check(parse_markdown, "```c\nint x;\n\n  y();\n```\n", "int x;\n  y();\n");
     check(parse_markdown, "- a\n  - b\n  - c\n- d\n", "- a\n\n- b\n- c\n\n- d\n");
     check(parse_markdown, "> quoted *text*\n> goes on\n", "quoted text goes on\n");
-    check(parse_markdown, "<div>x</div>\n\nA<br>b <b>c</b>\n", "A b c\n");
+    check(parse_markdown, "<div>x</div>\n\nA<br>b <b>c</b>\n", "x\n\nA b c\n");
+    check(parse_markdown, "<table>\n<tr><td>a<td>b\n</table>\n\n<p hidden>no</p>\n", "a | b\n");
+    check(parse_markdown, "A <span style=\"display:none\">no <span>no</span> no</span>b <i hidden>no", "A b\n");
+    check(parse_markdown, "A <span title='hidden'>yes</span>", "A yes\n");
 }
 
 static void test_markdown_title_and_hidden_text(void **state)
