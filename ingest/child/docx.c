@@ -139,6 +139,23 @@ int docx_style_hidden(const struct docx_styles *s, const char *id)
     return -1;
 }
 
+const char *docx_style_list(const struct docx_styles *s, const char *id, const char **owner,
+                            int *ilvl)
+{
+    for (int hop = 0; hop < 10 && *id; hop++) {
+        const struct docx_style *st = find_style(s, id);
+        if (!st)
+            break;
+        if (st->num_id[0]) {
+            *owner = st->id;
+            *ilvl = st->ilvl;
+            return st->num_id;
+        }
+        id = st->based;
+    }
+    return "";
+}
+
 static int add_style(struct docx_styles *s, const char *id, struct err *e)
 {
     if (s->n >= STYLES_MOST)
@@ -154,6 +171,7 @@ static int add_style(struct docx_styles *s, const char *id, struct err *e)
     memset(&s->list[s->n], 0, sizeof s->list[0]);
     memcpy(s->list[s->n].id, id, DOCX_NAME);
     s->list[s->n].vanish = -1;
+    s->list[s->n].ilvl = -1;
     s->n++;
     return 0;
 }
@@ -171,6 +189,10 @@ static void style_part(struct docx_style *st, xmlTextReaderPtr r)
     } else if (docx_is(r, "outlineLvl")) {
         int n = atoi(val);
         st->level = n >= 0 && n < 6 ? n + 1 : -1;
+    } else if (docx_is(r, "numId")) {
+        snprintf(st->num_id, sizeof st->num_id, "%.15s", val);
+    } else if (docx_is(r, "ilvl")) {
+        st->ilvl = val[0] >= '0' && val[0] <= '8' && !val[1] ? val[0] - '0' : -1;
     } else if (docx_is(r, "name")) {
         st->title = !strcasecmp(val, "title");
         if (!strncasecmp(val, "heading ", 8) && val[8] >= '1' && val[8] <= '6' && !val[9])
@@ -290,7 +312,7 @@ static int beside_main(const struct docx *d, const char *name, const char *leaf)
 }
 
 struct parts {
-    struct buf rels, core, styles, footnotes, endnotes;
+    struct buf rels, core, styles, numbering, footnotes, endnotes;
 };
 
 static int read_small_parts(struct docx *d, int fd, struct parts *p)
@@ -311,6 +333,8 @@ static int read_small_parts(struct docx *d, int fd, struct parts *p)
             to = &p->core;
         else if (beside_main(d, name, "styles.xml"))
             to = &p->styles;
+        else if (beside_main(d, name, "numbering.xml"))
+            to = &p->numbering;
         else if (beside_main(d, name, "footnotes.xml"))
             to = &p->footnotes;
         else if (beside_main(d, name, "endnotes.xml"))
@@ -368,7 +392,8 @@ static void find_title(struct docx *d, const struct buf *core)
     xmlFreeTextReader(r);
 }
 
-static int read_main(struct docx *d, int fd, const struct docx_styles *styles, struct blocks *out)
+static int read_main(struct docx *d, int fd, const struct docx_styles *styles,
+                     struct docx_numbers *numbers, struct blocks *out)
 {
     struct archive_entry *ent;
     int count = 0, more = 0, rc = zip_open(d, fd);
@@ -383,7 +408,7 @@ static int read_main(struct docx *d, int fd, const struct docx_styles *styles, s
             break;
         }
         r = xmlReaderForIO(zip_read, NULL, d, NULL, NULL, XML_FLAGS);
-        rc = r ? docx_body(r, styles, out, d->em, d->e)
+        rc = r ? docx_body(r, styles, numbers, out, d->em, d->e)
                : err_set(d->e, ERR_NOMEM, "no memory for a document");
         xmlFreeTextReader(r);
         break;
@@ -412,61 +437,71 @@ static int as_status(struct docx *d, int rc)
     return 0;
 }
 
+/* Styles and numbering; a document whose own are damaged is read without. */
+static int read_looks(struct parts *p, struct docx_styles *styles, struct docx_numbers *numbers,
+                      struct err *e)
+{
+    xmlTextReaderPtr r = reader_of(&p->styles);
+    int rc = r ? docx_styles_read(styles, r, e) : 0;
+
+    xmlFreeTextReader(r);
+    if (rc == 0 || rc == ERR_FORMAT) {
+        err_clear(e);
+        r = reader_of(&p->numbering);
+        rc = r ? docx_numbers_read(numbers, r, e) : 0;
+        xmlFreeTextReader(r);
+    }
+    if (rc == ERR_FORMAT) {
+        err_clear(e);
+        rc = 0;
+    }
+    return rc;
+}
+
 int parse_docx(int fd, uint64_t size, struct emit *em, struct err *e)
 {
     struct docx d = {.em = em, .size = size, .main = "word/document.xml", .e = e};
     struct docx_styles styles = {0};
+    struct docx_numbers *numbers = NULL;
     struct blocks *out = NULL;
     struct parts p;
-    struct buf *const notes[] = {&p.footnotes, &p.endnotes};
-    xmlTextReaderPtr r;
+    struct buf *const all[] = {&p.footnotes, &p.endnotes, &p.rels, &p.core, &p.styles, &p.numbering};
     int rc, bad;
 
     xmlSetStructuredErrorFunc(NULL, silent);
-    buf_init(&p.rels, MIB);
-    buf_init(&p.core, MIB);
-    buf_init(&p.styles, PART_MOST);
-    buf_init(&p.footnotes, PART_MOST);
-    buf_init(&p.endnotes, PART_MOST);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        buf_init(all[i], PART_MOST);
     rc = read_small_parts(&d, fd, &p);
+    if (!rc)
+        rc = docx_numbers_open(&numbers, e);
     if (!rc)
         rc = blocks_open(&out, em, e);
     if (!rc) {
         find_main(&d, &p.rels);
         find_title(&d, &p.core);
-        r = reader_of(&p.styles);
-        if (r)
-            rc = docx_styles_read(&styles, r, e);
-        xmlFreeTextReader(r);
-        if (rc == ERR_FORMAT) { /* the text can be read without */
-            err_clear(e);
-            rc = 0;
-        }
+        rc = read_looks(&p, &styles, numbers, e);
     }
     if (!rc)
-        rc = read_main(&d, fd, &styles, out);
+        rc = read_main(&d, fd, &styles, numbers, out);
     for (size_t i = 0; !rc && i < 2; i++) {
-        r = reader_of(notes[i]);
+        xmlTextReaderPtr r = reader_of(all[i]); /* notes stand behind the text */
         if (r)
-            rc = docx_body(r, &styles, out, em, e);
+            rc = docx_body(r, &styles, numbers, out, em, e);
         xmlFreeTextReader(r);
     }
-    /* the parts read before the damage are kept: the last one is sent before the status */
+    /* what was read before the damage is kept: the last part is sent before the status */
     bad = rc == ERR_FORMAT || rc == ERR_LIMIT || rc == ERR_ACCESS || rc == ERR_UNSUPPORTED;
     if (bad && out) {
         struct err why = *e;
         rc = blocks_end(out);
-        out = NULL;
         *e = why;
         rc = rc ? rc : as_status(&d, (int)why.code);
     } else {
         rc = out ? blocks_close(out, rc, em, e) : as_status(&d, rc);
     }
+    docx_numbers_free(numbers);
     mem_give(styles.list);
-    buf_free(&p.rels);
-    buf_free(&p.core);
-    buf_free(&p.styles);
-    buf_free(&p.footnotes);
-    buf_free(&p.endnotes);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        buf_free(all[i]);
     return rc;
 }

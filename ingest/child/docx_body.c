@@ -3,6 +3,7 @@
  * and moved-away text, field codes, the second rendering of drawings (mc:Fallback). Left out and
  * counted: hidden runs (w:vanish, by itself or by a style), letters of 1 point or less, white ones
  * on nothing. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -16,7 +17,9 @@
 struct para {
     struct buf line;
     int level; /* heading 1..6, 0 none */
-    int title, item, hidden, shaded;
+    int title, hidden, shaded;
+    char style[DOCX_NAME], num_id[16]; /* its own; the style's list counts when num_id is "" */
+    int ilvl; /* -1 unsaid */
     int table_depth; /* tables open where it began */
 };
 
@@ -28,6 +31,7 @@ struct run {
 struct body {
     xmlTextReaderPtr r;
     const struct docx_styles *styles;
+    struct docx_numbers *numbers;
     struct blocks *out;
     struct emit *em;
     struct para para[NESTED];
@@ -60,9 +64,36 @@ static void begin_para(struct body *b)
     }
     p = &b->para[b->open++];
     buf_clear(&p->line);
-    p->level = p->title = p->item = p->hidden = p->shaded = 0;
+    p->level = p->title = p->hidden = p->shaded = 0;
+    p->style[0] = p->num_id[0] = '\0';
+    p->ilvl = -1;
     p->table_depth = b->table_depth;
     b->last_hidden = 0;
+}
+
+/* Puts the number that Word prints before the paragraph in front of its text. */
+static void put_label(struct body *b, struct para *p)
+{
+    const char *list = p->num_id, *owner = p->style;
+    int ilvl = p->ilvl;
+    char label[160];
+    size_t n;
+
+    if (!*list)
+        list = docx_style_list(b->styles, p->style, &owner, ilvl < 0 ? &ilvl : &(int){0});
+    if (!*list || !strcmp(list, "0")) /* 0 takes the style's number away */
+        return;
+    if (!docx_numbers_next(b->numbers, list, ilvl, owner, label, sizeof label - 1))
+        strcpy(label, "-");
+    n = strlen(label);
+    if (n == 0 || p->line.len == 0)
+        return;
+    label[n++] = ' ';
+    if (!buf_room(&p->line, n))
+        return;
+    memmove(p->line.data + n, p->line.data, p->line.len + 1);
+    memcpy(p->line.data, label, n);
+    p->line.len += n;
 }
 
 static void end_para(struct body *b)
@@ -76,6 +107,7 @@ static void end_para(struct body *b)
     if (!p)
         return;
     b->open--;
+    put_label(b, p);
     if (p->line.failed) {
         b->rc = p->line.failed;
     } else if (p->line.len == 0) {
@@ -90,13 +122,6 @@ static void end_para(struct body *b)
             b->titled = 1;
         }
         b->rc = blocks_heading(b->out, p->level ? p->level : 1, p->line.data, p->line.len);
-    } else if (p->item) {
-        buf_clear(&b->cell);
-        buf_str(&b->cell, "- ");
-        buf_add(&b->cell, p->line.data, p->line.len);
-        b->rc = b->cell.failed ? b->cell.failed
-                               : blocks_paragraph(b->out, b->cell.data, b->cell.len);
-        buf_clear(&b->cell);
     } else {
         b->rc = blocks_paragraph(b->out, p->line.data, p->line.len);
     }
@@ -171,11 +196,14 @@ static void para_property(struct body *b, struct para *p)
             p->level = docx_style_level(b->styles, val);
         p->title = docx_style_title(b->styles, val);
         p->hidden = docx_style_hidden(b->styles, val) == 1;
+        memcpy(p->style, val, sizeof val);
     } else if (docx_is(b->r, "outlineLvl") && docx_attr(b->r, "val", val, sizeof val)) {
         int n = atoi(val);
         p->level = n >= 0 && n < 6 ? n + 1 : 0; /* 9 is body text */
-    } else if (docx_is(b->r, "numPr")) {
-        p->item = 1;
+    } else if (docx_is(b->r, "numId") && docx_attr(b->r, "val", val, sizeof val)) {
+        snprintf(p->num_id, sizeof p->num_id, "%.15s", val);
+    } else if (docx_is(b->r, "ilvl") && docx_attr(b->r, "val", val, sizeof val)) {
+        p->ilvl = val[0] >= '0' && val[0] <= '8' && !val[1] ? val[0] - '0' : -1;
     } else if (docx_is(b->r, "shd")) {
         p->shaded = docx_attr(b->r, "fill", val, sizeof val) && strcasecmp(val, "auto") &&
                     strcasecmp(val, "FFFFFF");
@@ -266,8 +294,8 @@ static void end(struct body *b)
         b->table_depth--;
 }
 
-int docx_body(xmlTextReaderPtr r, const struct docx_styles *styles, struct blocks *out,
-              struct emit *em, struct err *e)
+int docx_body(xmlTextReaderPtr r, const struct docx_styles *styles, struct docx_numbers *numbers,
+              struct blocks *out, struct emit *em, struct err *e)
 {
     struct body *b = mem_take(1, sizeof *b);
     int more;
@@ -276,6 +304,7 @@ int docx_body(xmlTextReaderPtr r, const struct docx_styles *styles, struct block
         return err_set(e, ERR_NOMEM, "no memory for a document");
     b->r = r;
     b->styles = styles;
+    b->numbers = numbers;
     b->out = out;
     b->em = em;
     b->run.hidden = -1;

@@ -83,7 +83,7 @@ static void test_paragraphs_lists_and_breaks(void **state)
     (void)state;
     check(DOC("<w:p>" R("One ") R("two") "<w:r><w:tab/><w:t>x</w:t><w:br/><w:t>y</w:t></w:r></w:p><w:p/>" P("Three")),
           "One two x\ny\n\nThree\n", 0);
-    check(DOC("<w:p><w:pPr><w:numPr/></w:pPr>" R("item") "</w:p>"), "- item\n", 0);
+    check(DOC("<w:p><w:pPr><w:numPr><w:numId w:val=\"7\"/></w:numPr></w:pPr>" R("item") "</w:p>"), "- item\n", 0);
     check(DOC("<w:p><w:hyperlink>" R("link") "</w:hyperlink><w:ins>" R(" new") "</w:ins><w:del><w:r><w:delText>old</w:delText>"
               "</w:r></w:del><w:r><w:instrText>PAGE</w:instrText></w:r></w:p>"), "link new\n", 0);
     check(DOC("<w:p><w:r><mc:AlternateContent xmlns:mc=\"m\"><mc:Choice><w:txbxContent>" P("box") "</w:txbxContent></mc:Choice>"
@@ -109,6 +109,38 @@ static void test_headings_come_from_styles(void **state)
     assert_int_equal(em->pages[0].heads[2].level, 2);
     assert_int_equal(em->pages[0].heads[3].level, 3);
     assert_string_equal(em->title, "Doc");
+    emit_array_close(em);
+}
+
+#define N(num, lvl, text) "<w:p><w:pPr><w:numPr><w:ilvl w:val=\"" lvl "\"/><w:numId w:val=\"" num "\"/></w:numPr></w:pPr>" R(text) "</w:p>"
+#define LVL(i, start, fmt, text) "<w:lvl w:ilvl=\"" i "\"><w:start w:val=\"" start "\"/><w:numFmt w:val=\"" fmt "\"/><w:lvlText w:val=\"" text "\"/>"
+
+static void test_numbers_stand_before_their_paragraphs(void **state)
+{
+    const char *document = DOC("<w:p><w:pPr><w:pStyle w:val=\"H\"/></w:pPr>" R("Head") "</w:p>" N("1", "1", "Rent") N("1", "1", "Term")
+                               N("1", "2", "first") N("1", "2", "second") "<w:p><w:pPr><w:pStyle w:val=\"H\"/></w:pPr>" R("Next") "</w:p>"
+                               N("1", "1", "Again") N("2", "1", "Restart") N("3", "0", "bullet") N("0", "0", "plain") N("4", "0", "cn"));
+    const char *numbering = "<w:numbering " NS "><w:abstractNum w:abstractNumId=\"0\">" LVL("0", "3", "upperRoman", "Article %1")
+        "<w:pStyle w:val=\"H\"/></w:lvl>" LVL("1", "1", "decimal", "%1.%2") "</w:lvl>" LVL("2", "1", "lowerLetter", "(%3)") "</w:lvl></w:abstractNum>"
+        "<w:abstractNum w:abstractNumId=\"1\">" LVL("0", "1", "bullet", "o") "</w:lvl></w:abstractNum>"
+        "<w:abstractNum w:abstractNumId=\"2\">" LVL("0", "21", "chineseCounting", "\xE7\xAC\xAC%1\xE6\x9D\xA1") "</w:lvl></w:abstractNum>"
+        "<w:num w:numId=\"1\"><w:abstractNumId w:val=\"0\"/></w:num><w:num w:numId=\"2\"><w:abstractNumId w:val=\"0\"/><w:lvlOverride w:ilvl=\"1\">"
+        "<w:startOverride w:val=\"5\"/></w:lvlOverride></w:num><w:num w:numId=\"3\"><w:abstractNumId w:val=\"1\"/></w:num>"
+        "<w:num w:numId=\"4\"><w:abstractNumId w:val=\"2\"/></w:num></w:numbering>";
+    const char *styles = "<w:styles " NS "><w:style w:styleId=\"H\"><w:name w:val=\"heading 1\"/><w:pPr><w:numPr><w:numId w:val=\"1\"/></w:numPr></w:pPr>"
+                         "</w:style></w:styles>";
+    struct zip z = zip_begin();
+    struct emit *em;
+    (void)state;
+
+    zip_add(&z, "word/document.xml", document, strlen(document));
+    zip_add(&z, "word/styles.xml", styles, strlen(styles));
+    zip_add(&z, "word/numbering.xml", numbering, strlen(numbering));
+    em = zip_parse(&z);
+    assert_string_equal(emit_array_text(em),
+                        "Article III Head\n\nIII.1 Rent\n\nIII.2 Term\n\n(a) first\n\n(b) second\n\nArticle IV Next\n\nIV.1 Again\n\n"
+                        "IV.5 Restart\n\n- bullet\n\nplain\n\n\xE7\xAC\xAC\xE4\xBA\x8C\xE5\x8D\x81\xE4\xB8\x80\xE6\x9D\xA1 cn\n");
+    assert_int_equal(em->pages[0].n_heads, 2);
     emit_array_close(em);
 }
 
@@ -214,6 +246,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_paragraphs_lists_and_breaks),
         cmocka_unit_test(test_headings_come_from_styles),
+        cmocka_unit_test(test_numbers_stand_before_their_paragraphs),
         cmocka_unit_test(test_tables_become_rows),
         cmocka_unit_test(test_hidden_runs_are_dropped_and_counted),
         cmocka_unit_test(test_hostile_archives_get_a_status),
