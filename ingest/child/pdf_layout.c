@@ -279,6 +279,7 @@ static size_t spell(uint32_t cp, char out[8])
 static void put_line(struct composer *c, const struct line *l, int drop_last)
 {
     uint32_t n = l->n - (uint32_t)drop_last;
+    const struct glyph *last = NULL;
 
     for (uint32_t i = 0; i < n; i++) {
         const struct glyph *g = &c->p->glyph[l->first + i];
@@ -295,6 +296,11 @@ static void put_line(struct composer *c, const struct line *l, int drop_last)
                 buf_char(&c->text, ' ');
             continue;
         }
+        if (c->open && last && g->x0 - last->x1 > 0.25F * g->size) { /* poppler puts no blank between table cells */
+            buf_str(&c->text, g->x0 - last->x1 > g->size ? "  " : " ");
+            c->open = 0;
+        }
+        last = g;
         if (!c->open)
             box_open(c, g);
         else
