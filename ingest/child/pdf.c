@@ -56,140 +56,57 @@ static PopplerDocument *open_pdf(int fd, uint64_t size, struct emit *em, struct 
 
 /* ---- one page ---- */
 
-/* Poppler's attributes are runs of characters of one font, size and colour. */
-static void paint(struct pdf_page *p, PopplerPage *pp)
-{
-    GList *runs = poppler_page_get_text_attributes(pp);
-
-    for (GList *r = runs; r; r = r->next) {
-        const PopplerTextAttributes *t = r->data;
-        const char *font = t->font_name ? t->font_name : "";
-        int bold = strstr(font, "Bold") || strstr(font, "bold") || strstr(font, "Black") ||
-                   strstr(font, "Heavy") || strstr(font, "Semibold");
-        int white = t->color.red > 0xF800 && t->color.green > 0xF800 && t->color.blue > 0xF800;
-        for (int i = t->start_index; i >= 0 && i <= t->end_index && (uint32_t)i < p->n_glyphs; i++) {
-            p->glyph[i].size = (float)t->font_size;
-            p->glyph[i].bold = (uint8_t)bold;
-            p->glyph[i].white = (uint8_t)white;
-            p->white += (uint32_t)white;
-        }
-    }
-    poppler_page_free_text_attributes(runs);
-}
-
-static int read_glyphs(struct pdf_page *p, PopplerPage *pp, const char *text, struct arena *a,
-                       struct err *e)
-{
-    PopplerRectangle *rects = NULL;
-    guint n_rects = 0;
-    size_t n = strlen(text);
-    uint32_t k = 0;
-    double w, h;
-
-    poppler_page_get_size(pp, &w, &h);
-    p->width = w > 0 && w < 1e5 ? (float)w : 612;
-    p->height = h > 0 && h < 1e5 ? (float)h : 792;
-    p->text = text;
-    if (n > LIM_PAGE_TEXT)
-        return err_set(e, ERR_LIMIT, "page %u has %zu bytes of text", p->number, n);
-    p->glyph = arena_zero(a, n, sizeof *p->glyph);
-    if (!p->glyph)
-        return err_set(e, ERR_NOMEM, "page %u", p->number);
-    for (size_t i = 0; i < n; k++) {
-        uint32_t cp;
-        size_t len = utf8_next(text + i, n - i, &cp);
-        p->glyph[k].at = (uint32_t)i;
-        p->glyph[k].n = (uint8_t)len;
-        i += len;
-    }
-    p->n_glyphs = k;
-    if (!k)
-        return 0;
-    if (poppler_page_get_text_layout(pp, &rects, &n_rects))
-        for (guint i = 0; i < n_rects && i < k; i++) {
-            p->glyph[i].x0 = (float)rects[i].x1;
-            p->glyph[i].y0 = (float)rects[i].y1;
-            p->glyph[i].x1 = (float)rects[i].x2;
-            p->glyph[i].y1 = (float)rects[i].y2;
-        }
-    g_free(rects);
-    paint(p, pp);
-    return 0;
-}
-
 struct reading {
     struct emit *em;
     struct arena a; /* one page */
+    struct arena whole; /* the document: its outline */
+    struct outline *outline;
     struct sizes sizes;
+    struct seen *seen;
     uint64_t text; /* bytes of text that came out */
     uint64_t hidden_chars;
     int images; /* a page had an image */
-    char title[LIM_TITLE + 4]; /* the largest heading of the first pages */
-    float title_size;
+    char title[LIM_TITLE]; /* the largest text of the first page that has any */
+    int titled;
 };
 
-/* The largest text of the first page that has any; at most three lines of it. */
-static void note_title(struct reading *r, const struct pdf_page *p)
+static int read_words(struct reading *r, struct pdf_page *p, PopplerPage *pp, struct err *e)
 {
-    float largest = 0;
-    size_t n = 0;
-    int lines = 0;
+    uint64_t chars = 0;
+    uint64_t spans = pdf_mark_hidden(pp, p, &chars);
+    (void)e;
 
-    if (r->title[0])
-        return;
-    for (uint32_t i = 0; i < p->n_lines; i++)
-        if (p->line[i].n >= 3 && p->line[i].size > largest)
-            largest = p->line[i].size;
-    if (largest < 1.15F * sizes_body(&r->sizes))
-        return;
-    for (uint32_t i = 0; i < p->n_lines && lines < 3; i++) {
-        const struct line *l = &p->line[i];
-        const struct glyph *g = &p->glyph[l->first];
-        size_t len;
-        if (l->size < 0.97F * largest) {
-            if (lines)
-                break;
-            continue;
-        }
-        len = g[l->n - 1].at + g[l->n - 1].n - g[0].at;
-        if (n + len + 1 > LIM_TITLE)
-            break;
-        if (n)
-            r->title[n++] = ' ';
-        memcpy(r->title + n, p->text + g[0].at, len);
-        n += len;
-        lines++;
-    }
-    r->title[n] = '\0';
+    emit_hidden(r->em, spans, chars);
+    r->hidden_chars += chars;
+    sizes_add(&r->sizes, p);
+    return 0;
 }
 
 static int read_page(struct reading *r, PopplerPage *pp, uint32_t number, struct err *e)
 {
     struct pdf_page p = {.number = number};
-    struct page out;
-    uint64_t chars = 0;
-    uint64_t spans;
+    struct page out = {0};
     char *text = poppler_page_get_text(pp);
+    float body;
     int rc;
 
     arena_reset(&r->a);
-    rc = read_glyphs(&p, pp, text ? text : "", &r->a, e);
-    if (!rc) {
-        spans = pdf_mark_hidden(pp, &p, &chars);
-        if (spans)
-            emit_hidden(r->em, spans, chars);
-        r->hidden_chars += chars;
-        rc = pdf_lines(&p, &r->a, &r->sizes, e);
+    rc = pdf_glyphs(&p, pp, text ? text : "", &r->a, e);
+    if (!rc) rc = read_words(r, &p, pp, e);
+    if (!rc) rc = pdf_order(&p, &r->a, e);
+    if (!rc) pdf_paragraphs(&p);
+    if (!rc) rc = pdf_compose(&p, r->seen, &r->a, &out, e);
+    body = sizes_body(&r->sizes);
+    if (!rc) rc = pdf_headings(&p, r->outline, body, &r->a, &out, e);
+    if (!rc && !r->titled && out.n_text) {
+        pdf_title(&p, &out, body, r->title, sizeof r->title);
+        r->titled = 1;
     }
-    if (!rc) {
-        pdf_headings(&p, sizes_body(&r->sizes));
-        note_title(r, &p);
-        rc = pdf_compose(&p, &r->a, &out, e);
-    }
+    if (!rc) rc = pdf_forms(pp, &p, &r->a, &out, e);
     g_free(text);
     if (rc)
         return rc;
-    if (!out.n_text && !r->images) {
+    if (!out.n_text && !r->text && !r->images) {
         GList *images = poppler_page_get_image_mapping(pp);
         r->images = images != NULL;
         poppler_page_free_image_mapping(images);
@@ -255,6 +172,9 @@ int parse_pdf(int fd, uint64_t size, struct emit *em, struct err *e)
         return 0;
     }
     arena_init(&r.a, GIB);
+    arena_init(&r.whole, 64 * MIB);
+    rc = seen_open(&r.seen, e);
+    r.outline = outline_read(doc, &r.whole);
     for (int i = 0; i < n && !rc; i++) {
         PopplerPage *pp = poppler_document_get_page(doc, i);
         if (pp) {

@@ -3,13 +3,14 @@
  * Poppler's text says nothing of render mode or of what lies beneath, so the page is drawn small and looked at: where a
  * word stands, ink must show. */
 #include <math.h>
-#include <string.h>
+#include <stdlib.h>
 
 #include "ingest/child/pdf_page.h"
 
 #define TINY 1.0F /* points: below this nobody reads it */
 #define DPI 48.0 /* a 9 pt word is 6 pixels high: enough for ink to show, a tenth of the cost of 150 dpi */
 #define MOST_PIXELS 4e6
+#define GROUND 0.15 /* letters cover at most about half of their box */
 #define CONTRAST 10 /* of 255: anti-aliased light grey on white still differs by 20 and more */
 
 static cairo_surface_t *draw(PopplerPage *pp, const struct pdf_page *p)
@@ -36,97 +37,72 @@ static cairo_surface_t *draw(PopplerPage *pp, const struct pdf_page *p)
     return s;
 }
 
-/* Difference of the darkest and the lightest pixel, of the colour that differs most, below a rectangle. */
-static int contrast(cairo_surface_t *s, float x0, float y0, float x1, float y1)
+struct look {
+    int contrast; /* darkest against lightest pixel, of the colour that differs most */
+    double other; /* share of pixels that differ from the colour of the letters: the ground they stand on */
+};
+
+/* The pixels below a rectangle; 0 when there are none. */
+static int look_at(cairo_surface_t *s, const struct word *word, struct look *l)
 {
     const unsigned char *px = cairo_image_surface_get_data(s);
-    int stride = cairo_image_surface_get_stride(s);
-    int w = cairo_image_surface_get_width(s);
-    int h = cairo_image_surface_get_height(s);
+    size_t stride = (size_t)cairo_image_surface_get_stride(s);
     double k = DPI / 72.0;
-    int left = (int)floor(x0 * k), right = (int)ceil(x1 * k);
-    int top = (int)floor(y0 * k), bottom = (int)ceil(y1 * k);
+    int left = (int)fmax(floor(word->x0 * k), 0);
+    int top = (int)fmax(floor(word->y0 * k), 0);
+    int right = (int)fmin(ceil(word->x1 * k), cairo_image_surface_get_width(s));
+    int bottom = (int)fmin(ceil(word->y1 * k), cairo_image_surface_get_height(s));
     unsigned char lo[3] = {255, 255, 255};
     unsigned char hi[3] = {0, 0, 0};
-    int most = 0;
+    size_t other = 0;
 
-    left = left < 0 ? 0 : left;
-    top = top < 0 ? 0 : top;
-    right = right > w ? w : right;
-    bottom = bottom > h ? h : bottom;
+    if (right <= left || bottom <= top)
+        return 0;
     for (int y = top; y < bottom; y++)
         for (int x = left; x < right; x++) {
-            const unsigned char *c = px + (size_t)y * (size_t)stride + 4 * (size_t)x;
+            const unsigned char *c = px + (size_t)y * stride + 4 * (size_t)x; /* B G R */
+            int differs = 0;
             for (int i = 0; i < 3; i++) {
                 lo[i] = c[i] < lo[i] ? c[i] : lo[i];
                 hi[i] = c[i] > hi[i] ? c[i] : hi[i];
+                differs |= abs(c[i] - word->rgb[2 - i]) >= CONTRAST;
             }
+            other += (size_t)differs;
         }
+    l->contrast = 0;
     for (int i = 0; i < 3; i++)
-        if (hi[i] - lo[i] > most)
-            most = hi[i] - lo[i];
-    return right > left && bottom > top ? most : 255;
+        if (hi[i] - lo[i] > l->contrast)
+            l->contrast = hi[i] - lo[i];
+    l->other = (double)other / ((double)(right - left) * (bottom - top));
+    return 1;
 }
 
-static int is_space(const struct pdf_page *p, uint32_t i)
+/* 1: no reader sees the word. A thin rule across white letters on white gives contrast but no ground. */
+static int word_hidden(const struct pdf_page *p, cairo_surface_t *s, const struct word *w)
 {
-    const struct glyph *g = &p->glyph[i];
-    char c = p->text[g->at];
+    struct look l;
 
-    return g->n == 1 && (c == ' ' || c == '\n' || c == '\t' || c == '\f' || c == '\r');
-}
-
-static int off_page(const struct pdf_page *p, const struct glyph *g)
-{
-    return g->x1 <= 0 || g->y1 <= 0 || g->x0 >= p->width || g->y0 >= p->height;
-}
-
-/* One word, glyphs i..j-1. 1: no reader sees it. */
-static int word_hidden(const struct pdf_page *p, cairo_surface_t *s, uint32_t i, uint32_t j)
-{
-    const struct glyph *g = &p->glyph[i];
-    float x0 = g->x0, y0 = g->y0, x1 = g->x1, y1 = g->y1;
-
-    if (off_page(p, g) || (g->size > 0 && g->size < TINY))
+    if (w->x1 <= 0 || w->y1 <= 0 || w->x0 >= p->width || w->y0 >= p->height)
         return 1;
-    if (!s)
-        return 0;
-    for (uint32_t k = i + 1; k < j; k++) {
-        x0 = p->glyph[k].x0 < x0 ? p->glyph[k].x0 : x0;
-        y0 = p->glyph[k].y0 < y0 ? p->glyph[k].y0 : y0;
-        x1 = p->glyph[k].x1 > x1 ? p->glyph[k].x1 : x1;
-        y1 = p->glyph[k].y1 > y1 ? p->glyph[k].y1 : y1;
-    }
-    if (x1 - x0 < 1 || y1 - y0 < 1)
-        return 0; /* no box to look at: believe it */
-    return contrast(s, x0, y0, x1, y1) < CONTRAST;
+    if (w->size < TINY && w->y1 - w->y0 < TINY && w->x1 - w->x0 < TINY * (float)w->n)
+        return 1;
+    if (!s || w->x1 - w->x0 < 1 || w->y1 - w->y0 < 1 || !look_at(s, w, &l))
+        return 0; /* nothing to look at: believe it */
+    return l.contrast < CONTRAST || l.other < GROUND;
 }
 
 uint64_t pdf_mark_hidden(PopplerPage *pp, struct pdf_page *p, uint64_t *chars)
 {
-    cairo_surface_t *s = p->n_glyphs ? draw(pp, p) : NULL;
+    cairo_surface_t *s = p->n_words ? draw(pp, p) : NULL;
     uint64_t spans = 0;
     int running = 0;
-    uint32_t i = 0;
 
-    while (i < p->n_glyphs) {
-        uint32_t j = i;
-        int hidden;
-        if (is_space(p, i)) {
-            i++;
-            continue;
-        }
-        while (j < p->n_glyphs && !is_space(p, j))
-            j++;
-        hidden = word_hidden(p, s, i, j);
-        if (hidden) {
-            spans += !running;
-            *chars += j - i;
-            for (uint32_t k = i; k < j; k++)
-                p->glyph[k].hidden = 1;
-        }
-        running = hidden;
-        i = j;
+    for (uint32_t i = 0; i < p->n_words; i++) {
+        struct word *w = &p->word[i];
+        w->hidden = (uint8_t)word_hidden(p, s, w);
+        spans += w->hidden && !running;
+        *chars += w->hidden ? w->n : 0;
+        running = w->hidden;
     }
     if (s)
         cairo_surface_destroy(s);
