@@ -1,4 +1,5 @@
 /* extract.c - the parent's side of the parser child: starts it, reads its frames against deadlines, judges its end.
+ * A page that kills or stalls the parser costs that page: the next child goes on behind it (MOST_RESUMES times).
  * The child gets descriptor 0 (the document, read only), 1 (a pipe) and 2 (/dev/null); everything else docent opens with
  * O_CLOEXEC. posix_spawn only: safe with threads, LMDB and MPI in the parent. */
 #include <errno.h>
@@ -27,6 +28,9 @@ const char *extract_status_name(enum extract_status s)
     return s < EXTRACT_STATUS_COUNT ? status_names[s] : "damaged";
 }
 
+#define MOST_RESUMES 3
+#define EXIT_MS 2000 /* from the end frame to the end of the process */
+
 struct child {
     pid_t pid;
     int pipe; /* our end */
@@ -41,6 +45,7 @@ struct intake {
     unsigned char *png;
     size_t n_png;
     int ended; /* the end frame came */
+    double start_ms; /* of the document, whatever the number of children */
 };
 
 static int fail(struct extracted *x, enum extract_status s, const char *fmt, ...)
@@ -109,6 +114,7 @@ static int spawn(struct child *c, char **argv, int doc, struct err *e)
     posix_spawn_file_actions_adddup2(&acts, high_doc, 0);
     posix_spawn_file_actions_adddup2(&acts, high_out, 1);
     posix_spawn_file_actions_addopen(&acts, 2, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_addclosefrom_np(&acts, 3); /* libraries open sockets without O_CLOEXEC */
     why = high_out < 0 ? errno : posix_spawn(&c->pid, argv[0], &acts, &attr, argv, env);
     posix_spawnattr_destroy(&attr);
     posix_spawn_file_actions_destroy(&acts);
@@ -180,6 +186,12 @@ static void take_text(char *to, size_t cap, const void *p, size_t n)
     utf8_printable(to);
 }
 
+static void add_up(uint64_t *sum, uint64_t more)
+{
+    if (__builtin_add_overflow(*sum, more, sum))
+        *sum = UINT64_MAX;
+}
+
 static int take_frame(struct intake *in, unsigned type, const unsigned char *p, size_t n,
                       struct err *e)
 {
@@ -200,8 +212,8 @@ static int take_frame(struct intake *in, unsigned type, const unsigned char *p, 
             x->n_bad_pages++;
         return 0;
     case FRAME_HIDDEN:
-        x->hidden_spans = rd_u64le(&r);
-        x->hidden_chars = rd_u64le(&r);
+        add_up(&x->hidden_spans, rd_u64le(&r));
+        add_up(&x->hidden_chars, rd_u64le(&r));
         break;
     case FRAME_STATUS:
         x->status = (enum extract_status)rd_u8(&r);
@@ -252,8 +264,7 @@ enum intake_end { INTAKE_EOF, INTAKE_TIMEOUT, INTAKE_STALL, INTAKE_STOPPED, INTA
 static enum intake_end read_all(struct child *c, struct intake *in, const struct extract_opts *o,
                                 struct err *e)
 {
-    double start = clock_ms();
-    double last = start;
+    double last = clock_ms();
     double most = (o->deadline_s > 0 ? o->deadline_s : LIM_EXTRACT_SECONDS) * 1e3;
     double stall = (o->stall_s > 0 ? o->stall_s : LIM_EXTRACT_STALL_S) * 1e3;
     enum intake_end end = INTAKE_EOF;
@@ -277,7 +288,7 @@ static enum intake_end read_all(struct child *c, struct intake *in, const struct
             break;
         }
         /* 300 s, and a tenth of a second more for each page that came: 10,000 pages get 22 minutes */
-        if (now - start > most + in->x->n_pages * 100.0) {
+        if (now - in->start_ms > most + in->x->n_pages * 100.0) {
             end = INTAKE_TIMEOUT;
             break;
         }
@@ -300,6 +311,8 @@ static enum intake_end read_all(struct child *c, struct intake *in, const struct
             end = rc == ERR_NOMEM ? INTAKE_NOMEM : INTAKE_BAD;
             break;
         }
+        if (in->ended) /* whatever follows is not wanted */
+            break;
     }
     buf_free(&b);
     return end;
@@ -307,12 +320,26 @@ static enum intake_end read_all(struct child *c, struct intake *in, const struct
 
 /* ---- the end ---- */
 
-static int wait_child(pid_t pid, int *status)
+/* A child that closed its pipe but lives on is not waited for. */
+static int wait_child(pid_t pid, int soft, int *status)
 {
-    while (waitpid(pid, status, 0) < 0)
-        if (errno != EINTR)
+    double t0 = clock_ms();
+
+    for (;;) {
+        pid_t got = waitpid(pid, status, soft ? WNOHANG : 0);
+        if (got == pid)
+            return 0;
+        if (got < 0 && errno != EINTR)
             return -1;
-    return 0;
+        if (!soft)
+            continue;
+        if (clock_ms() - t0 > EXIT_MS) {
+            kill(pid, SIGKILL);
+            soft = 0;
+        } else {
+            clock_nap_ms(1);
+        }
+    }
 }
 
 static int judge(struct extracted *x, const struct intake *in, enum intake_end end, int status,
@@ -334,41 +361,107 @@ static int judge(struct extracted *x, const struct intake *in, enum intake_end e
     case INTAKE_EOF:
         break;
     }
+    if (in->ended)
+        return 0;
     if (WIFSIGNALED(status)) {
         int sig = WTERMSIG(status);
         if (sig == SIGXCPU || sig == SIGKILL)
             return fail(x, EXTRACT_TIMEOUT, "the parser used up its CPU time (%u pages came)", x->n_pages);
+        if (sig == SIGBUS) /* the file is mapped */
+            return fail(x, EXTRACT_UNREADABLE, "the file became shorter while it was read");
         return fail(x, EXTRACT_CRASHED, "the parser died of signal %d (%s) behind page %u", sig,
                     strsignal(sig), x->n_pages);
     }
     if (WIFEXITED(status) && WEXITSTATUS(status) == CHILD_NOMEM)
-        return fail(x, EXTRACT_MEMORY, "the parser needed more than its memory limit");
-    if (!in->ended || !WIFEXITED(status) || WEXITSTATUS(status) != CHILD_OK)
-        return fail(x, EXTRACT_CRASHED, "the parser ended early (exit %d) behind page %u",
-                    WIFEXITED(status) ? WEXITSTATUS(status) : -1, x->n_pages);
-    return 0;
+        return fail(x, EXTRACT_MEMORY, "the parser needed more than its memory limit (%u pages came)", x->n_pages);
+    return fail(x, EXTRACT_CRASHED, "the parser ended early (exit %d) behind page %u",
+                WIFEXITED(status) ? WEXITSTATUS(status) : -1, x->n_pages);
 }
 
+/* *end: how the intake ended. */
 static int run_child(int fd, char **argv, const struct extract_opts *o, struct intake *in,
-                     struct err *e)
+                     enum intake_end *end, struct err *e)
 {
     struct child c = {.pid = -1};
     struct err why = {0};
-    enum intake_end end;
     int status = 0;
     int rc = spawn(&c, argv, fd, e);
 
     if (rc)
         return rc;
-    end = read_all(&c, in, o, &why);
-    if (end != INTAKE_EOF)
+    *end = read_all(&c, in, o, &why);
+    if (*end != INTAKE_EOF)
         kill(c.pid, SIGKILL);
     close(c.pipe);
-    if (wait_child(c.pid, &status) < 0)
+    if (wait_child(c.pid, *end == INTAKE_EOF, &status) < 0)
         return err_errno(e, errno, "wait for the parser");
-    rc = judge(in->x, in, end, status, o, &why);
+    rc = judge(in->x, in, *end, status, o, &why);
     if (rc)
         *e = why;
+    return rc;
+}
+
+/* ---- documents ---- */
+
+/* Worth another child behind the page that this one died of: the document itself did not end it. */
+static int resumable(const struct extracted *x, const struct intake *in, enum intake_end end)
+{
+    if (in->ended || x->type != TYPE_PDF || x->n_pages >= LIM_DOC_PAGES - 1)
+        return 0;
+    return end == INTAKE_STALL ||
+           (end == INTAKE_EOF && (x->status == EXTRACT_CRASHED || x->status == EXTRACT_MEMORY ||
+                                  x->status == EXTRACT_TIMEOUT));
+}
+
+/* The page that could not be read stays in its place, empty: page numbers are those of the file. */
+static int put_bad_page(struct intake *in, uint32_t number, struct err *e)
+{
+    struct extracted *x = in->x;
+    char *empty = arena_strdup(in->a, "");
+    int rc = room_for_page(in, e);
+
+    if (rc || !empty)
+        return rc ? rc : err_set(e, ERR_NOMEM, "page %u", number);
+    x->pages[x->n_pages++] = (struct page){.number = number, .text = empty};
+    x->n_bad_pages++;
+    return 0;
+}
+
+/* argv has room for "--from N" behind its n words. */
+static int run_children(int fd, char **argv, int n, const struct extract_opts *o, struct intake *in,
+                        struct err *e)
+{
+    struct extracted *x = in->x;
+    struct extracted first; /* how the first child failed */
+    enum intake_end end = INTAKE_EOF;
+    char from[16];
+    int rc = run_child(fd, argv, o, in, &end, e);
+
+    first = *x;
+    argv[n] = "--from";
+    argv[n + 1] = from;
+    argv[n + 2] = NULL;
+    for (int i = 0; i < MOST_RESUMES && !rc && resumable(x, in, end); i++) {
+        uint32_t bad = x->n_pages ? x->pages[x->n_pages - 1].number + 1 : 1;
+        rc = put_bad_page(in, bad, e);
+        if (rc)
+            return rc;
+        snprintf(from, sizeof from, "%u", bad + 1);
+        x->status = EXTRACT_OK;
+        x->reason[0] = '\0';
+        rc = run_child(fd, argv, o, in, &end, e);
+        if (!rc && !in->ended && x->pages[x->n_pages - 1].number == bad)
+            break; /* no page more: it is not the page */
+    }
+    if (!rc && first.status != EXTRACT_OK && !first.n_pages && x->n_pages == x->n_bad_pages) {
+        x->n_pages = x->n_bad_pages = 0; /* nothing was gained */
+        x->status = first.status;
+        memcpy(x->reason, first.reason, sizeof x->reason);
+    } else if (in->ended && (x->status == EXTRACT_EMPTY || x->status == EXTRACT_IMAGE_ONLY) &&
+               in->text_bytes) {
+        x->status = EXTRACT_OK; /* the last child had only the rest */
+        x->reason[0] = '\0';
+    }
     return rc;
 }
 
@@ -378,10 +471,9 @@ int extract_fd(int fd, enum doc_type type, const struct extract_opts *o, struct 
     char program[4200];
     char memory[32];
     char cpu[32];
-    char *argv[10];
+    char *argv[12];
     int n = 0;
-    double t0 = clock_ms();
-    struct intake in = {.a = a, .x = x};
+    struct intake in = {.a = a, .x = x, .start_ms = clock_ms()};
     int rc;
 
     memset(x, 0, sizeof *x);
@@ -390,7 +482,8 @@ int extract_fd(int fd, enum doc_type type, const struct extract_opts *o, struct 
     rc = find_program(o, program, sizeof program, e);
     if (rc)
         return rc;
-    snprintf(memory, sizeof memory, "%llu", (unsigned long long)(o->memory_bytes ? o->memory_bytes : LIM_EXTRACT_MEMORY));
+    snprintf(memory, sizeof memory, "%llu",
+             (unsigned long long)(o->memory_bytes ? o->memory_bytes : LIM_EXTRACT_MEMORY));
     snprintf(cpu, sizeof cpu, "%d", LIM_EXTRACT_SECONDS * 12);
     argv[n++] = program;
     argv[n++] = "--type";
@@ -402,8 +495,8 @@ int extract_fd(int fd, enum doc_type type, const struct extract_opts *o, struct 
     if (o->no_sandbox)
         argv[n++] = "--no-sandbox";
     argv[n] = NULL;
-    rc = run_child(fd, argv, o, &in, e);
-    x->wall_ms = clock_ms() - t0;
+    rc = run_children(fd, argv, n, o, &in, e);
+    x->wall_ms = clock_ms() - in.start_ms;
     return rc;
 }
 
@@ -415,7 +508,8 @@ int extract_page_png(int fd, uint32_t page, int dpi, const struct extract_opts *
     char resolution[16];
     char *argv[] = {program, "--png", number, "--dpi", resolution, NULL};
     struct extracted x;
-    struct intake in = {.a = a, .x = &x};
+    struct intake in = {.a = a, .x = &x, .start_ms = clock_ms()};
+    enum intake_end end = INTAKE_EOF;
     int rc;
 
     memset(&x, 0, sizeof x);
@@ -426,7 +520,7 @@ int extract_page_png(int fd, uint32_t page, int dpi, const struct extract_opts *
         return rc;
     snprintf(number, sizeof number, "%u", page);
     snprintf(resolution, sizeof resolution, "%d", dpi);
-    rc = run_child(fd, argv, o, &in, e);
+    rc = run_child(fd, argv, o, &in, &end, e);
     if (!rc && (x.status != EXTRACT_OK || !in.n_png))
         rc = err_set(e, ERR_FORMAT, "page %u: %.200s", page, x.reason[0] ? x.reason : "no image");
     *png = in.png;

@@ -11,7 +11,7 @@ enum frame_type {
     FRAME_PAGE = 'P',
     FRAME_TITLE = 'T',
     FRAME_LANG = 'L',
-    FRAME_HIDDEN = 'H', /* u64 spans, u64 characters */
+    FRAME_HIDDEN = 'H', /* u64 spans, u64 characters; they add up */
     FRAME_BAD_PAGE = 'B',
     FRAME_STATUS = 'S', /* u8 status, text */
     FRAME_PNG = 'G',

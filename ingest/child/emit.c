@@ -136,6 +136,13 @@ void emit_hidden(struct emit *em, uint64_t spans, uint64_t chars)
 {
     em->hidden_spans += spans;
     em->hidden_chars += chars;
+    if (em->json || !spans)
+        return;
+    buf_clear(&em->b);
+    buf_u64le(&em->b, spans);
+    buf_u64le(&em->b, chars);
+    if (!em->b.failed)
+        send_bytes(em, FRAME_HIDDEN, em->b.data, em->b.len);
 }
 
 void emit_bad_page(struct emit *em)
@@ -191,12 +198,6 @@ int emit_end(struct emit *em, int rc, const struct err *e)
                                        extract_status_name(em->status), "reason", em->reason,
                                        "hidden_spans", (json_int_t)em->hidden_spans, "hidden_chars",
                                        (json_int_t)em->hidden_chars, "peak_bytes", (json_int_t)peak));
-    buf_clear(&em->b);
-    buf_u64le(&em->b, em->hidden_spans);
-    buf_u64le(&em->b, em->hidden_chars);
-    if (em->b.failed)
-        return em->b.failed;
-    out = send_bytes(em, FRAME_HIDDEN, em->b.data, em->b.len);
     buf_clear(&em->b);
     buf_u8(&em->b, (uint8_t)em->status);
     buf_str(&em->b, em->reason);

@@ -6,12 +6,17 @@
  *   docent-extract --probe                               what the sandbox of this machine denies */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/limits.h"
@@ -25,6 +30,7 @@ struct wish {
     uint64_t memory;
     unsigned cpu_s;
     uint32_t png_page;
+    uint32_t from; /* first page to read */
     int dpi;
     int json, probe, no_sandbox;
 };
@@ -43,6 +49,7 @@ static int parse_args(struct wish *w, int argc, char **argv)
 {
     memset(w, 0, sizeof *w);
     w->dpi = 100;
+    w->from = 1;
     for (int i = 1; i < argc; i++) {
         const char *next = i + 1 < argc ? argv[i + 1] : NULL;
         if (!strcmp(argv[i], "--json"))
@@ -61,12 +68,14 @@ static int parse_args(struct wish *w, int argc, char **argv)
             w->cpu_s = (unsigned)number(argv[++i]);
         else if (!strcmp(argv[i], "--png"))
             w->png_page = (uint32_t)number(argv[++i]);
+        else if (!strcmp(argv[i], "--from"))
+            w->from = (uint32_t)number(argv[++i]);
         else if (!strcmp(argv[i], "--dpi"))
             w->dpi = (int)number(argv[++i]);
         else
             return 0;
     }
-    if (w->dpi < 36 || w->dpi > 300)
+    if (w->dpi < 36 || w->dpi > 300 || w->from < 1 || w->from > LIM_DOC_PAGES)
         return 0;
     return w->probe || w->png_page || w->type != TYPE_UNKNOWN;
 }
@@ -74,26 +83,58 @@ static int parse_args(struct wish *w, int argc, char **argv)
 /* Tries what a parser that was taken over would try. Each line: what, and whether it was denied. */
 static int probe(const struct sandbox_report *r)
 {
+    struct rlimit one = {1, 1};
     int leaks = 0;
     const struct {
         const char *what;
         int done;
     } tries[] = {
-        {"open /etc/passwd", open("/etc/passwd", O_RDONLY) >= 0},
+        {"read /etc/passwd", open("/etc/passwd", O_RDONLY) >= 0},
+        {"list /", open("/", O_RDONLY | O_DIRECTORY) >= 0},
+        {"read the memory of the parent", open("/proc/self/mem", O_RDONLY) >= 0},
         {"create a file", open("docent-probe", O_WRONLY | O_CREAT, 0600) >= 0},
+        {"rename a file", rename("/tmp/docent-probe", "/tmp/docent-probe-2") == 0 || errno == ENOENT},
+        {"remove a file", unlink("/tmp/docent-probe") == 0 || errno == ENOENT},
         {"socket", socket(AF_INET, SOCK_STREAM, 0) >= 0},
+        {"local socket", socket(AF_UNIX, SOCK_STREAM, 0) >= 0},
         {"execute a program", execl("/bin/true", "true", (char *)NULL) == 0},
-        {"fork", fork() >= 0},
+        {"fork", syscall(SYS_fork) >= 0},
+        {"new namespaces", unshare(CLONE_NEWUSER) == 0},
         {"signal the parent", kill(getppid(), 0) == 0},
-        {"4 GiB of memory", r->landlock >= 0 && malloc((size_t)4 << 30) != NULL},
+        {"trace the parent", ptrace(PTRACE_SEIZE, getppid(), NULL, NULL) == 0},
+        {"limits of the parent", prlimit(getppid(), RLIMIT_NOFILE, &one, NULL) == 0},
+        {"64 GiB of memory", mmap(NULL, 64 * GIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                                  -1, 0) != MAP_FAILED},
     };
 
-    printf("landlock %d, seccomp %d\n", r->landlock, r->seccomp);
+    printf("landlock %d%s, seccomp %d\n", r->landlock,
+           r->landlock ? "" : " (this kernel has none: files that users may read are open to a parser)", r->seccomp);
     for (size_t i = 0; i < sizeof tries / sizeof tries[0]; i++) {
         printf("%s: %s\n", tries[i].what, tries[i].done ? "ALLOWED" : "denied");
         leaks += tries[i].done;
     }
     return leaks ? 1 : 0;
+}
+
+/* GLib and C++ end the process when memory is out. 16 MiB that cannot be had tell that from other ends. */
+static void on_death(int sig)
+{
+    if (mmap(NULL, 16 * MIB, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
+        _exit(CHILD_NOMEM);
+    signal(sig, SIG_DFL);
+    raise(sig);
+}
+
+static void watch_death(void)
+{
+    static char stack[64 * 1024]; /* a stack overflow leaves none */
+    stack_t own = {.ss_sp = stack, .ss_size = sizeof stack};
+    struct sigaction act = {.sa_handler = on_death, .sa_flags = SA_ONSTACK | SA_NODEFER};
+
+    sigaltstack(&own, NULL);
+    sigaction(SIGABRT, &act, NULL);
+    sigaction(SIGTRAP, &act, NULL);
+    sigaction(SIGSEGV, &act, NULL);
 }
 
 static int parse(const struct wish *w, struct emit *em, uint64_t size, struct err *e)
@@ -123,6 +164,9 @@ int main(int argc, char **argv)
               "pdf|html|docx|markdown|text < FILE\n", stderr);
         return 2;
     }
+#ifndef __SANITIZE_ADDRESS__ /* which has its own handlers */
+    watch_death();
+#endif
     if (w.type == TYPE_PDF || w.png_page)
         pdf_warm_up();
     if (!w.no_sandbox)
@@ -131,14 +175,18 @@ int main(int argc, char **argv)
         fprintf(stderr, "docent-extract: %s\n", e.msg);
         return 3;
     }
-    if (w.probe)
+    if (w.probe) {
+        if (w.no_sandbox)
+            return 2;
         return probe(&report);
+    }
     if (fstat(0, &st) < 0 || !S_ISREG(st.st_mode)) {
         fputs("docent-extract: the document on descriptor 0 is not a regular file\n", stderr);
         return 2;
     }
     if (emit_open(&em, 1, w.json, &e))
         return CHILD_NOMEM;
+    pdf_start_at(w.from);
     if (w.png_page)
         rc = pdf_page_png(0, (uint64_t)st.st_size, w.png_page, w.dpi, em, &e);
     else

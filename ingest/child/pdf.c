@@ -27,6 +27,13 @@ void pdf_warm_up(void)
     g_type_ensure(POPPLER_TYPE_PAGE);
 }
 
+static uint32_t first_page = 1;
+
+void pdf_start_at(uint32_t page)
+{
+    first_page = page;
+}
+
 /* The file is mapped, not read: poppler touches what it needs, and the address-space limit counts it once. */
 static PopplerDocument *open_pdf(int fd, uint64_t size, struct emit *em, struct err *e)
 {
@@ -66,20 +73,32 @@ struct reading {
     uint64_t text; /* bytes of text that came out */
     uint64_t hidden_chars;
     int images; /* a page had an image */
-    char title[LIM_TITLE]; /* the largest text of the first page that has any */
     int titled;
 };
 
-static int read_words(struct reading *r, struct pdf_page *p, PopplerPage *pp, struct err *e)
+static int sensible_title(const char *t);
+
+/* The document's own title; without a sensible one the largest text of the first page that has any. */
+static void name_it(struct reading *r, const struct pdf_page *p, const struct page *out)
+{
+    char title[LIM_TITLE];
+
+    if (r->titled || !out->n_text)
+        return;
+    r->titled = 1;
+    pdf_title(p, out, sizes_body(&r->sizes), title, sizeof title);
+    if (sensible_title(title))
+        emit_title(r->em, title, strlen(title));
+}
+
+static void drop_hidden(struct reading *r, struct pdf_page *p, PopplerPage *pp)
 {
     uint64_t chars = 0;
     uint64_t spans = pdf_mark_hidden(pp, p, &chars);
-    (void)e;
 
     emit_hidden(r->em, spans, chars);
     r->hidden_chars += chars;
     sizes_add(&r->sizes, p);
-    return 0;
 }
 
 static int read_page(struct reading *r, PopplerPage *pp, uint32_t number, struct err *e)
@@ -87,21 +106,16 @@ static int read_page(struct reading *r, PopplerPage *pp, uint32_t number, struct
     struct pdf_page p = {.number = number};
     struct page out = {0};
     char *text = poppler_page_get_text(pp);
-    float body;
     int rc;
 
     arena_reset(&r->a);
     rc = pdf_glyphs(&p, pp, text ? text : "", &r->a, e);
-    if (!rc) rc = read_words(r, &p, pp, e);
+    if (!rc) drop_hidden(r, &p, pp);
     if (!rc) rc = pdf_order(&p, &r->a, e);
     if (!rc) pdf_paragraphs(&p);
     if (!rc) rc = pdf_compose(&p, r->seen, &r->a, &out, e);
-    body = sizes_body(&r->sizes);
-    if (!rc) rc = pdf_headings(&p, r->outline, body, &r->a, &out, e);
-    if (!rc && !r->titled && out.n_text) {
-        pdf_title(&p, &out, body, r->title, sizeof r->title);
-        r->titled = 1;
-    }
+    if (!rc) rc = pdf_headings(&p, r->outline, sizes_body(&r->sizes), &r->a, &out, e);
+    if (!rc) name_it(r, &p, &out);
     if (!rc) rc = pdf_forms(pp, &p, &r->a, &out, e);
     g_free(text);
     if (rc)
@@ -142,15 +156,19 @@ static int sensible_title(const char *t)
     return letters >= n / 2;
 }
 
-static void send_title(PopplerDocument *doc, const struct reading *r, struct emit *em)
+static int send_title(PopplerDocument *doc, struct emit *em)
 {
     char *own = poppler_document_get_title(doc);
+    const char *t = own ? own : "";
+    int good;
 
-    if (own && sensible_title(own))
-        emit_title(em, own, strlen(own));
-    else if (sensible_title(r->title))
-        emit_title(em, r->title, strlen(r->title));
+    if (!strncmp(t, "Microsoft Word - ", 17))
+        t += 17;
+    good = sensible_title(t);
+    if (good)
+        emit_title(em, t, strlen(t));
     g_free(own);
+    return good;
 }
 
 int parse_pdf(int fd, uint64_t size, struct emit *em, struct err *e)
@@ -174,8 +192,9 @@ int parse_pdf(int fd, uint64_t size, struct emit *em, struct err *e)
     arena_init(&r.a, GIB);
     arena_init(&r.whole, 64 * MIB);
     rc = seen_open(&r.seen, e);
+    r.titled = send_title(doc, em) || first_page > 1;
     r.outline = outline_read(doc, &r.whole);
-    for (int i = 0; i < n && !rc; i++) {
+    for (int i = (int)first_page - 1; i < n && !rc; i++) {
         PopplerPage *pp = poppler_document_get_page(doc, i);
         if (pp) {
             rc = read_page(&r, pp, (uint32_t)i + 1, e);
@@ -188,7 +207,6 @@ int parse_pdf(int fd, uint64_t size, struct emit *em, struct err *e)
     }
     if (rc)
         return rc;
-    send_title(doc, &r, em);
     if (!r.text && r.images)
         emit_status(em, EXTRACT_IMAGE_ONLY, "its %d pages are images without text: it needs character recognition first", n);
     else if (!r.text)

@@ -111,7 +111,7 @@ static void end_word(struct pdf_page *p, struct word *w)
 /* Poppler puts no blank between the cells of a table: "6,539" and "18,795" come as one run. */
 static int breaks(const struct glyph *a, const struct glyph *b)
 {
-    return b->x0 - a->x1 > 0.25F * b->size || b->x0 < a->x0 - 2 * b->size;
+    return b->turn || b->x0 - a->x1 > 0.25F * b->size || b->x0 < a->x0 - 2 * b->size;
 }
 
 /* A word goes on over one blank-free run of a line. One-letter words of a line written downwards look
@@ -172,7 +172,9 @@ int pdf_glyphs(struct pdf_page *p, PopplerPage *pp, const char *text, struct are
     for (size_t i = 0; i < n;) {
         uint32_t cp;
         size_t len = utf8_next(text + i, n - i, &cp);
-        if (!bidi_control(cp)) {
+        if (bidi_control(cp)) {
+            p->glyph[k].turn = 1;
+        } else {
             p->glyph[k].at = (uint32_t)i;
             p->glyph[k].n = (uint8_t)len;
             k++;

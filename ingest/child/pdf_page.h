@@ -14,6 +14,7 @@ struct glyph { /* one character of poppler's text */
     uint32_t at; /* byte in text */
     uint8_t n; /* its bytes */
     uint8_t bold;
+    uint8_t turn; /* the direction of writing changes before it: a new word */
     uint8_t rgb[3];
     float size; /* points */
     float x0, y0, x1, y1; /* points, origin top left */
