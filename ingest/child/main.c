@@ -127,6 +127,9 @@ static void on_death(int sig)
 
 static void watch_death(void)
 {
+#ifdef __SANITIZE_ADDRESS__ /* which has its own handlers */
+    (void)on_death;
+#else
     static char stack[64 * 1024]; /* a stack overflow leaves none */
     stack_t own = {.ss_sp = stack, .ss_size = sizeof stack};
     struct sigaction act = {.sa_handler = on_death, .sa_flags = SA_ONSTACK | SA_NODEFER};
@@ -135,6 +138,7 @@ static void watch_death(void)
     sigaction(SIGABRT, &act, NULL);
     sigaction(SIGTRAP, &act, NULL);
     sigaction(SIGSEGV, &act, NULL);
+#endif
 }
 
 static int parse(const struct wish *w, struct emit *em, uint64_t size, struct err *e)
@@ -164,9 +168,7 @@ int main(int argc, char **argv)
               "pdf|html|docx|markdown|text < FILE\n", stderr);
         return 2;
     }
-#ifndef __SANITIZE_ADDRESS__ /* which has its own handlers */
     watch_death();
-#endif
     if (w.type == TYPE_PDF || w.png_page)
         pdf_warm_up();
     if (!w.no_sandbox)
