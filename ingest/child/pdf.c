@@ -35,7 +35,8 @@ void pdf_start_at(uint32_t page)
 }
 
 /* The file is mapped, not read: poppler touches what it needs, and the address-space limit counts it once. */
-static PopplerDocument *open_pdf(int fd, uint64_t size, struct emit *em, struct err *e)
+static PopplerDocument *open_pdf(int fd, uint64_t size, const unsigned char **map, struct emit *em,
+                                 struct err *e)
 {
     GError *why = NULL;
     GBytes *bytes;
@@ -51,6 +52,7 @@ static PopplerDocument *open_pdf(int fd, uint64_t size, struct emit *em, struct 
         err_set(e, ERR_NOMEM, "map the file");
         return NULL;
     }
+    *map = p;
     bytes = g_bytes_new_static(p, size);
     doc = poppler_document_new_from_bytes(bytes, NULL, &why);
     if (!doc && why && g_error_matches(why, POPPLER_ERROR, POPPLER_ERROR_ENCRYPTED))
@@ -72,7 +74,6 @@ struct reading {
     struct seen *seen;
     uint64_t text; /* bytes of text that came out */
     uint64_t hidden_chars;
-    int images; /* a page had an image */
     int titled;
 };
 
@@ -120,11 +121,6 @@ static int read_page(struct reading *r, PopplerPage *pp, uint32_t number, struct
     g_free(text);
     if (rc)
         return rc;
-    if (!out.n_text && !r->text && !r->images) {
-        GList *images = poppler_page_get_image_mapping(pp);
-        r->images = images != NULL;
-        poppler_page_free_image_mapping(images);
-    }
     r->text += out.n_text;
     rc = emit_page(r->em, &out);
     return rc ? err_set(e, (enum err_code)rc, "page %u does not fit the limits", number) : 0;
@@ -171,9 +167,25 @@ static int send_title(PopplerDocument *doc, struct emit *em)
     return good;
 }
 
+/* Whether the file has images, by its bytes: their dictionaries are never packed. Poppler's own list of a page's
+ * images runs its drawing code, which takes minutes for some shadings. Images inside packed contents are missed. */
+static int has_images(const unsigned char *p, size_t n)
+{
+    const unsigned char *end = p + n;
+
+    for (const unsigned char *q = p; (q = memmem(q, (size_t)(end - q), "/Image", 6)); q += 6)
+        if (q + 6 < end && !isalnum(q[6])) /* not /ImageMask, nor the old list /ImageB /ImageC */
+            return 1;
+    for (const unsigned char *q = p; (q = memmem(q, (size_t)(end - q), "BI ", 3)); q += 3)
+        if (q > p && isspace(q[-1]) && memmem(q, (size_t)(end - q) < 400 ? (size_t)(end - q) : 400, " ID", 3))
+            return 1;
+    return 0;
+}
+
 int parse_pdf(int fd, uint64_t size, struct emit *em, struct err *e)
 {
-    PopplerDocument *doc = open_pdf(fd, size, em, e);
+    const unsigned char *map = NULL;
+    PopplerDocument *doc = open_pdf(fd, size, &map, em, e);
     struct reading r = {.em = em};
     int n;
     int rc = 0;
@@ -207,7 +219,7 @@ int parse_pdf(int fd, uint64_t size, struct emit *em, struct err *e)
     }
     if (rc)
         return rc;
-    if (!r.text && r.images)
+    if (!r.text && !r.hidden_chars && has_images(map, size))
         emit_status(em, EXTRACT_IMAGE_ONLY, "its %d pages are images without text: it needs character recognition first", n);
     else if (!r.text)
         emit_status(em, EXTRACT_EMPTY, r.hidden_chars ? "all of its text is hidden" : "there is no text in it");
@@ -225,7 +237,8 @@ static cairo_status_t collect(void *arg, const unsigned char *bytes, unsigned n)
 
 int pdf_page_png(int fd, uint64_t size, uint32_t page, int dpi, struct emit *em, struct err *e)
 {
-    PopplerDocument *doc = open_pdf(fd, size, em, e);
+    const unsigned char *map = NULL;
+    PopplerDocument *doc = open_pdf(fd, size, &map, em, e);
     PopplerPage *pp = doc ? poppler_document_get_page(doc, (int)page - 1) : NULL;
     cairo_surface_t *surface;
     cairo_t *cr;

@@ -14,6 +14,7 @@ struct fixture {
     char script[4200];
     struct extract_opts o;
     struct extracted x;
+    enum doc_type type;
 };
 
 static int setup(void **state)
@@ -24,6 +25,7 @@ static int setup(void **state)
     buf_init(&f->frames, 256 * MIB);
     f->dir = test_mkdir();
     snprintf(f->script, sizeof f->script, "%s/child", f->dir);
+    f->type = TYPE_TEXT;
     f->o = (struct extract_opts){.program = f->script, .deadline_s = 20, .stall_s = 10};
     *state = f;
     return 0;
@@ -81,7 +83,7 @@ static int run(struct fixture *f, const char *lines, struct err *e)
     snprintf(path, sizeof path, "%s/frames", f->dir);
     rc = file_replace(path, f->frames.data ? f->frames.data : "", f->frames.len, e);
     assert_ok(rc, *e);
-    rc = extract_fd(fd, TYPE_TEXT, &f->o, &f->a, &f->x, e);
+    rc = extract_fd(fd, f->type, &f->o, &f->a, &f->x, e);
     close(fd);
     return rc;
 }
@@ -300,6 +302,43 @@ static void test_a_signal_is_named(void **state)
     assert_non_null(strstr(f->x.reason, "signal 11"));
 }
 
+static void test_a_page_that_kills_the_child_costs_that_page(void **state)
+{
+    struct fixture *f = *state;
+    struct page p = plain;
+    struct err e = {0};
+    char lines[300];
+    size_t first;
+
+    f->type = TYPE_PDF;
+    put_page(f, &p);
+    first = f->frames.len;
+    p.number = 3;
+    put_page(f, &p);
+    put_end(f);
+    snprintf(lines, sizeof lines,
+             "case \"$*\" in *'--from 3') tail -c +%zu frames;; *) head -c %zu frames; kill -SEGV $$;; esac",
+             first + 1, first);
+    assert_ok(run(f, lines, &e), e);
+    assert_int_equal(f->x.status, EXTRACT_OK);
+    assert_int_equal(f->x.n_pages, 3);
+    assert_int_equal(f->x.n_bad_pages, 1);
+    assert_string_equal(f->x.pages[1].text, "");
+    assert_int_equal(f->x.pages[1].number, 2);
+    assert_string_equal(f->x.pages[2].text, "some text");
+}
+
+static void test_a_document_that_kills_every_child_is_given_up(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+
+    f->type = TYPE_PDF;
+    assert_ok(run(f, "kill -SEGV $$", &e), e);
+    assert_int_equal(f->x.status, EXTRACT_CRASHED);
+    assert_int_equal(f->x.n_pages, 0);
+}
+
 static void test_stop_ends_it_at_once(void **state)
 {
     struct fixture *f = *state;
@@ -398,6 +437,8 @@ int main(void)
         T(test_a_child_that_stalls_is_killed),
         T(test_the_deadline_holds_though_bytes_keep_coming),
         T(test_a_signal_is_named),
+        T(test_a_page_that_kills_the_child_costs_that_page),
+        T(test_a_document_that_kills_every_child_is_given_up),
         T(test_stop_ends_it_at_once),
         T(test_a_missing_program_is_an_error_of_docent_not_of_the_file),
         T(test_any_bytes_at_all_are_refused_or_read_within_bounds),
