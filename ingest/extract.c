@@ -1,7 +1,8 @@
-/* extract.c - the parent's side of the parser child: starts it, reads its frames against deadlines, judges its end.
- * A page that kills or stalls the parser costs that page: the next child goes on behind it (MOST_RESUMES times).
- * The child gets descriptor 0 (the document, read only), 1 (a pipe) and 2 (/dev/null); everything else docent opens with
- * O_CLOEXEC. posix_spawn only: safe with threads, LMDB and MPI in the parent. */
+/* extract.c - the parent's side of the parser child: starts it, reads its frames against deadlines,
+ * judges its end. A page that kills or stalls the parser costs that page: the next child goes on
+ * behind it (MOST_RESUMES times). The child gets descriptor 0 (the document, read only), 1 (a pipe)
+ * and 2 (/dev/null); everything else docent opens with O_CLOEXEC. posix_spawn only: safe with
+ * threads, LMDB and MPI in the parent. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -20,8 +21,8 @@
 #include "ingest/extract_wire.h"
 
 static const char *const status_names[EXTRACT_STATUS_COUNT] = {
-    "ok", "empty", "image-only", "encrypted", "damaged", "unsupported",
-    "too-large", "timeout", "memory", "crashed", "unreadable"};
+    "ok",        "empty",   "image-only", "encrypted", "damaged",   "unsupported",
+    "too-large", "timeout", "memory",     "crashed",   "unreadable"};
 
 const char *extract_status_name(enum extract_status s)
 {
@@ -114,7 +115,8 @@ static int spawn(struct child *c, char **argv, int doc, struct err *e)
     posix_spawn_file_actions_adddup2(&acts, high_doc, 0);
     posix_spawn_file_actions_adddup2(&acts, high_out, 1);
     posix_spawn_file_actions_addopen(&acts, 2, "/dev/null", O_WRONLY, 0);
-    posix_spawn_file_actions_addclosefrom_np(&acts, 3); /* libraries open sockets without O_CLOEXEC */
+    posix_spawn_file_actions_addclosefrom_np(&acts,
+                                             3); /* libraries open sockets without O_CLOEXEC */
     why = high_out < 0 ? errno : posix_spawn(&c->pid, argv[0], &acts, &attr, argv, env);
     posix_spawnattr_destroy(&attr);
     posix_spawn_file_actions_destroy(&acts);
@@ -199,14 +201,9 @@ static int take_frame(struct intake *in, unsigned type, const unsigned char *p, 
     struct rd r = rd_of(p, n);
 
     switch (type) {
-    case FRAME_PAGE:
-        return take_page(in, p, n, e);
-    case FRAME_TITLE:
-        take_text(x->title, sizeof x->title, p, n);
-        return 0;
-    case FRAME_LANG:
-        take_text(x->lang, sizeof x->lang, p, n < 7 ? n : 0);
-        return 0;
+    case FRAME_PAGE: return take_page(in, p, n, e);
+    case FRAME_TITLE: take_text(x->title, sizeof x->title, p, n); return 0;
+    case FRAME_LANG: take_text(x->lang, sizeof x->lang, p, n < 7 ? n : 0); return 0;
     case FRAME_BAD_PAGE:
         if (x->n_bad_pages < LIM_DOC_PAGES)
             x->n_bad_pages++;
@@ -232,8 +229,7 @@ static int take_frame(struct intake *in, unsigned type, const unsigned char *p, 
         x->peak_bytes = rd_u64le(&r);
         in->ended = 1;
         break;
-    default:
-        return err_set(e, ERR_FORMAT, "unknown frame %u", type);
+    default: return err_set(e, ERR_FORMAT, "unknown frame %u", type);
     }
     return r.failed || r.left ? err_set(e, ERR_FORMAT, "frame %u of %zu bytes", type, n) : 0;
 }
@@ -259,7 +255,14 @@ static int take_frames(struct intake *in, struct buf *b, struct err *e)
     return rc;
 }
 
-enum intake_end { INTAKE_EOF, INTAKE_TIMEOUT, INTAKE_STALL, INTAKE_STOPPED, INTAKE_BAD, INTAKE_NOMEM };
+enum intake_end {
+    INTAKE_EOF,
+    INTAKE_TIMEOUT,
+    INTAKE_STALL,
+    INTAKE_STOPPED,
+    INTAKE_BAD,
+    INTAKE_NOMEM
+};
 
 static enum intake_end read_all(struct child *c, struct intake *in, const struct extract_opts *o,
                                 struct err *e)
@@ -287,7 +290,8 @@ static enum intake_end read_all(struct child *c, struct intake *in, const struct
             end = INTAKE_STALL;
             break;
         }
-        /* 300 s, and a tenth of a second more for each page that came: 10,000 pages get 22 minutes */
+        /* 300 s, and a tenth of a second more for each page that came: 10,000 pages get 22 minutes
+         */
         if (now - in->start_ms > most + in->x->n_pages * 100.0) {
             end = INTAKE_TIMEOUT;
             break;
@@ -346,8 +350,7 @@ static int judge(struct extracted *x, const struct intake *in, enum intake_end e
                  const struct extract_opts *o, struct err *e)
 {
     switch (end) {
-    case INTAKE_STOPPED:
-        return err_set(e, ERR_CANCELLED, "stopped while parsing");
+    case INTAKE_STOPPED: return err_set(e, ERR_CANCELLED, "stopped while parsing");
     case INTAKE_NOMEM:
         return fail(x, EXTRACT_TOO_LARGE, "its text and boxes do not fit into memory");
     case INTAKE_TIMEOUT:
@@ -356,24 +359,24 @@ static int judge(struct extracted *x, const struct intake *in, enum intake_end e
     case INTAKE_STALL:
         return fail(x, EXTRACT_TIMEOUT, "no page came for %.0f s (stopped behind page %u)",
                     o->stall_s > 0 ? o->stall_s : (double)LIM_EXTRACT_STALL_S, x->n_pages);
-    case INTAKE_BAD:
-        return fail(x, EXTRACT_CRASHED, "the parser sent nonsense: %.150s", e->msg);
-    case INTAKE_EOF:
-        break;
+    case INTAKE_BAD: return fail(x, EXTRACT_CRASHED, "the parser sent nonsense: %.150s", e->msg);
+    case INTAKE_EOF: break;
     }
     if (in->ended)
         return 0;
     if (WIFSIGNALED(status)) {
         int sig = WTERMSIG(status);
         if (sig == SIGXCPU || sig == SIGKILL)
-            return fail(x, EXTRACT_TIMEOUT, "the parser used up its CPU time (%u pages came)", x->n_pages);
+            return fail(x, EXTRACT_TIMEOUT, "the parser used up its CPU time (%u pages came)",
+                        x->n_pages);
         if (sig == SIGBUS) /* the file is mapped */
             return fail(x, EXTRACT_UNREADABLE, "the file became shorter while it was read");
         return fail(x, EXTRACT_CRASHED, "the parser died of signal %d (%s) behind page %u", sig,
                     strsignal(sig), x->n_pages);
     }
     if (WIFEXITED(status) && WEXITSTATUS(status) == CHILD_NOMEM)
-        return fail(x, EXTRACT_MEMORY, "the parser needed more than its memory limit (%u pages came)", x->n_pages);
+        return fail(x, EXTRACT_MEMORY,
+                    "the parser needed more than its memory limit (%u pages came)", x->n_pages);
     return fail(x, EXTRACT_CRASHED, "the parser ended early (exit %d) behind page %u",
                 WIFEXITED(status) ? WEXITSTATUS(status) : -1, x->n_pages);
 }

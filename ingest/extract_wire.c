@@ -165,7 +165,8 @@ int wire_get_page(const void *payload, size_t n, struct arena *a, struct page *p
     p->height = get_float(&r);
     p->n_text = rd_u32le(&r);
     text = p->n_text <= LIM_PAGE_TEXT ? rd_bytes(&r, p->n_text) : NULL;
-    if (!text || !p->number || !(p->width >= 0 && p->width < 1e6F) || !(p->height >= 0 && p->height < 1e6F))
+    if (!text || !p->number || !(p->width >= 0 && p->width < 1e6F) ||
+        !(p->height >= 0 && p->height < 1e6F))
         return err_set(e, ERR_FORMAT, "page frame with impossible sizes");
     if (utf8_valid(text, p->n_text) != p->n_text || memchr(text, 0, p->n_text))
         return err_set(e, ERR_FORMAT, "page %u: its text is not UTF-8", p->number);
@@ -173,6 +174,7 @@ int wire_get_page(const void *payload, size_t n, struct arena *a, struct page *p
     if (!p->text)
         return err_set(e, ERR_NOMEM, "page %u", p->number);
     if (!get_boxes(&r, a, p) || !get_heads(&r, a, p) || !get_marks(&r, a, p) || r.failed || r.left)
-        return err_set(e, ERR_FORMAT, "page %u: boxes, headings or marks outside its text", p->number);
+        return err_set(e, ERR_FORMAT, "page %u: boxes, headings or marks outside its text",
+                       p->number);
     return 0;
 }

@@ -1,4 +1,5 @@
-/* emit.c - pages to frames (see emit.h). Part of docent-extract: GPL-2.0-or-later, because it links poppler. */
+/* emit.c - pages to frames (see emit.h). Part of docent-extract: GPL-2.0-or-later, because it links
+ * poppler. */
 #include "ingest/child/emit.h"
 
 #include <jansson.h>
@@ -177,7 +178,8 @@ static void status_of(struct emit *em, int rc, const struct err *e)
     if (rc == ERR_NOMEM)
         emit_status(em, EXTRACT_MEMORY, "out of memory: %s", e->msg);
     else if (rc == ERR_LIMIT)
-        emit_status(em, EXTRACT_TOO_LARGE, "%s", e->msg[0] ? e->msg : "more text than docent takes from one file");
+        emit_status(em, EXTRACT_TOO_LARGE, "%s",
+                    e->msg[0] ? e->msg : "more text than docent takes from one file");
     else if (rc == ERR_UNSUPPORTED)
         emit_status(em, EXTRACT_UNSUPPORTED, "%s", e->msg);
     else
@@ -194,10 +196,11 @@ int emit_end(struct emit *em, int rc, const struct err *e)
     getrusage(RUSAGE_SELF, &use);
     peak = (uint64_t)use.ru_maxrss * 1024;
     if (em->json)
-        return send_json(em, json_pack("{s:s,s:s,s:I,s:I,s:I}", "status",
-                                       extract_status_name(em->status), "reason", em->reason,
-                                       "hidden_spans", (json_int_t)em->hidden_spans, "hidden_chars",
-                                       (json_int_t)em->hidden_chars, "peak_bytes", (json_int_t)peak));
+        return send_json(em,
+                         json_pack("{s:s,s:s,s:I,s:I,s:I}", "status",
+                                   extract_status_name(em->status), "reason", em->reason,
+                                   "hidden_spans", (json_int_t)em->hidden_spans, "hidden_chars",
+                                   (json_int_t)em->hidden_chars, "peak_bytes", (json_int_t)peak));
     buf_clear(&em->b);
     buf_u8(&em->b, (uint8_t)em->status);
     buf_str(&em->b, em->reason);

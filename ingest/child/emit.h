@@ -1,4 +1,5 @@
-/* emit.h - where the parsers' pages go: frames on a pipe, or JSON lines for people (see child.h). */
+/* emit.h - where the parsers' pages go: frames on a pipe, or JSON lines for people (see child.h).
+ */
 #ifndef DOCENT_INGEST_CHILD_EMIT_H
 #define DOCENT_INGEST_CHILD_EMIT_H
 

@@ -1,9 +1,10 @@
-/* main.c - docent-extract: parses one document from descriptor 0 and writes its pages to descriptor 1.
- * This program is GPL-2.0-or-later, because it links poppler; the rest of docent is Apache-2.0 and talks to it through a pipe.
+/* main.c - docent-extract: parses one document from descriptor 0 and writes its pages to
+ * descriptor 1. This program is GPL-2.0-or-later, because it links poppler; the rest of docent is
+ * Apache-2.0 and talks to it through a pipe.
  *
- *   docent-extract --type pdf|html|docx|markdown|text [--memory BYTES] [--cpu SECONDS] [--json] < FILE
- *   docent-extract --png PAGE --dpi DPI < FILE.pdf       one page as a PNG frame
- *   docent-extract --probe                               what the sandbox of this machine denies */
+ *   docent-extract --type pdf|html|docx|markdown|text [--memory BYTES] [--cpu SECONDS] [--json] <
+ * FILE docent-extract --png PAGE --dpi DPI < FILE.pdf       one page as a PNG frame docent-extract
+ * --probe                               what the sandbox of this machine denies */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -93,7 +94,8 @@ static int probe(const struct sandbox_report *r)
         {"list /", open("/", O_RDONLY | O_DIRECTORY) >= 0},
         {"read the memory of the parent", open("/proc/self/mem", O_RDONLY) >= 0},
         {"create a file", open("docent-probe", O_WRONLY | O_CREAT, 0600) >= 0},
-        {"rename a file", rename("/tmp/docent-probe", "/tmp/docent-probe-2") == 0 || errno == ENOENT},
+        {"rename a file",
+         rename("/tmp/docent-probe", "/tmp/docent-probe-2") == 0 || errno == ENOENT},
         {"remove a file", unlink("/tmp/docent-probe") == 0 || errno == ENOENT},
         {"socket", socket(AF_INET, SOCK_STREAM, 0) >= 0},
         {"local socket", socket(AF_UNIX, SOCK_STREAM, 0) >= 0},
@@ -103,12 +105,15 @@ static int probe(const struct sandbox_report *r)
         {"signal the parent", kill(getppid(), 0) == 0},
         {"trace the parent", ptrace(PTRACE_SEIZE, getppid(), NULL, NULL) == 0},
         {"limits of the parent", prlimit(getppid(), RLIMIT_NOFILE, &one, NULL) == 0},
-        {"64 GiB of memory", mmap(NULL, 64 * GIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                                  -1, 0) != MAP_FAILED},
+        {"64 GiB of memory",
+         mmap(NULL, 64 * GIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+              -1, 0) != MAP_FAILED},
     };
 
     printf("landlock %d%s, seccomp %d\n", r->landlock,
-           r->landlock ? "" : " (this kernel has none: files that users may read are open to a parser)", r->seccomp);
+           r->landlock ? ""
+                       : " (this kernel has none: files that users may read are open to a parser)",
+           r->seccomp);
     for (size_t i = 0; i < sizeof tries / sizeof tries[0]; i++) {
         printf("%s: %s\n", tries[i].what, tries[i].done ? "ALLOWED" : "denied");
         leaks += tries[i].done;
@@ -116,7 +121,8 @@ static int probe(const struct sandbox_report *r)
     return leaks ? 1 : 0;
 }
 
-/* GLib and C++ end the process when memory is out. 16 MiB that cannot be had tell that from other ends. */
+/* GLib and C++ end the process when memory is out. 16 MiB that cannot be had tell that from other
+ * ends. */
 static void on_death(int sig)
 {
     if (mmap(NULL, 16 * MIB, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
@@ -165,7 +171,8 @@ int main(int argc, char **argv)
 
     if (!parse_args(&w, argc, argv)) {
         fputs("docent-extract is started by docent; by hand: docent-extract --json --type "
-              "pdf|html|docx|markdown|text < FILE\n", stderr);
+              "pdf|html|docx|markdown|text < FILE\n",
+              stderr);
         return 2;
     }
     watch_death();
@@ -194,7 +201,8 @@ int main(int argc, char **argv)
     else
         rc = parse(&w, em, (uint64_t)st.st_size, &e);
     rc = emit_end(em, rc, &e);
-    /* No tidying: the process ends here, and freeing a damaged document's structures is one more way to crash. */
+    /* No tidying: the process ends here, and freeing a damaged document's structures is one more
+     * way to crash. */
     fflush(stdout);
     _exit(rc ? 4 : CHILD_OK);
 }

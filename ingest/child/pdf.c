@@ -34,7 +34,8 @@ void pdf_start_at(uint32_t page)
     first_page = page;
 }
 
-/* The file is mapped, not read: poppler touches what it needs, and the address-space limit counts it once. */
+/* The file is mapped, not read: poppler touches what it needs, and the address-space limit counts
+ * it once. */
 static PopplerDocument *open_pdf(int fd, uint64_t size, const unsigned char **map, struct emit *em,
                                  struct err *e)
 {
@@ -44,7 +45,8 @@ static PopplerDocument *open_pdf(int fd, uint64_t size, const unsigned char **ma
     void *p;
 
     if (size == 0 || size > LIM_FILE_BYTES) {
-        emit_status(em, size ? EXTRACT_TOO_LARGE : EXTRACT_EMPTY, "a file of %llu bytes", (unsigned long long)size);
+        emit_status(em, size ? EXTRACT_TOO_LARGE : EXTRACT_EMPTY, "a file of %llu bytes",
+                    (unsigned long long)size);
         return NULL;
     }
     p = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
@@ -79,7 +81,7 @@ struct reading {
 
 static int sensible_title(const char *t);
 
-/* The document's own title; without a sensible one the largest text of the first page that has any. */
+/* Where the document gives no sensible title: the largest text of the first page that has any. */
 static void name_it(struct reading *r, const struct pdf_page *p, const struct page *out)
 {
     char title[LIM_TITLE];
@@ -111,13 +113,20 @@ static int read_page(struct reading *r, PopplerPage *pp, uint32_t number, struct
 
     arena_reset(&r->a);
     rc = pdf_glyphs(&p, pp, text ? text : "", &r->a, e);
-    if (!rc) drop_hidden(r, &p, pp);
-    if (!rc) rc = pdf_order(&p, &r->a, e);
-    if (!rc) pdf_paragraphs(&p);
-    if (!rc) rc = pdf_compose(&p, r->seen, &r->a, &out, e);
-    if (!rc) rc = pdf_headings(&p, r->outline, sizes_body(&r->sizes), &r->a, &out, e);
-    if (!rc) name_it(r, &p, &out);
-    if (!rc) rc = pdf_forms(pp, &p, &r->a, &out, e);
+    if (!rc)
+        drop_hidden(r, &p, pp);
+    if (!rc)
+        rc = pdf_order(&p, &r->a, e);
+    if (!rc)
+        pdf_paragraphs(&p);
+    if (!rc)
+        rc = pdf_compose(&p, r->seen, &r->a, &out, e);
+    if (!rc)
+        rc = pdf_headings(&p, r->outline, sizes_body(&r->sizes), &r->a, &out, e);
+    if (!rc)
+        name_it(r, &p, &out);
+    if (!rc)
+        rc = pdf_forms(pp, &p, &r->a, &out, e);
     g_free(text);
     if (rc)
         return rc;
@@ -130,8 +139,9 @@ static int read_page(struct reading *r, PopplerPage *pp, uint32_t number, struct
 
 static int sensible_title(const char *t)
 {
-    static const char *const bad[] = {"untitled", "microsoft word", "powerpoint", ".doc", ".pdf",
-                                      ".indd", ".xls", ".qxd", "document1", "slide 1", "adobe"};
+    static const char *const bad[] = {"untitled",  "microsoft word", "powerpoint", ".doc",
+                                      ".pdf",      ".indd",          ".xls",       ".qxd",
+                                      "document1", "slide 1",        "adobe"};
     char low[256];
     size_t letters = 0;
     size_t n = strlen(t);
@@ -167,8 +177,9 @@ static int send_title(PopplerDocument *doc, struct emit *em)
     return good;
 }
 
-/* Whether the file has images, by its bytes: their dictionaries are never packed. Poppler's own list of a page's
- * images runs its drawing code, which takes minutes for some shadings. Images inside packed contents are missed. */
+/* Whether the file has images, by its bytes: their dictionaries are never packed. Poppler's own
+ * list of a page's images runs its drawing code, which takes minutes for some shadings. Images
+ * inside packed contents are missed. */
 static int has_images(const unsigned char *p, size_t n)
 {
     const unsigned char *end = p + n;
@@ -177,7 +188,8 @@ static int has_images(const unsigned char *p, size_t n)
         if (q + 6 < end && !isalnum(q[6])) /* not /ImageMask, nor the old list /ImageB /ImageC */
             return 1;
     for (const unsigned char *q = p; (q = memmem(q, (size_t)(end - q), "BI ", 3)); q += 3)
-        if (q > p && isspace(q[-1]) && memmem(q, (size_t)(end - q) < 400 ? (size_t)(end - q) : 400, " ID", 3))
+        if (q > p && isspace(q[-1]) &&
+            memmem(q, (size_t)(end - q) < 400 ? (size_t)(end - q) : 400, " ID", 3))
             return 1;
     return 0;
 }
@@ -212,7 +224,7 @@ int parse_pdf(int fd, uint64_t size, struct emit *em, struct err *e)
             rc = read_page(&r, pp, (uint32_t)i + 1, e);
             g_object_unref(pp);
         } else { /* kept, empty: page numbers must stay those of the file */
-            struct page empty = {.number = (uint32_t)i + 1, .text = (char *)(uintptr_t)""};
+            struct page empty = {.number = (uint32_t)i + 1, .text = (char *)(uintptr_t) ""};
             emit_bad_page(em);
             rc = emit_page(em, &empty);
         }
@@ -220,9 +232,12 @@ int parse_pdf(int fd, uint64_t size, struct emit *em, struct err *e)
     if (rc)
         return rc;
     if (!r.text && !r.hidden_chars && has_images(map, size))
-        emit_status(em, EXTRACT_IMAGE_ONLY, "its %d pages are images without text: it needs character recognition first", n);
+        emit_status(em, EXTRACT_IMAGE_ONLY,
+                    "its %d pages are images without text: it needs character recognition first",
+                    n);
     else if (!r.text)
-        emit_status(em, EXTRACT_EMPTY, r.hidden_chars ? "all of its text is hidden" : "there is no text in it");
+        emit_status(em, EXTRACT_EMPTY,
+                    r.hidden_chars ? "all of its text is hidden" : "there is no text in it");
     return 0;
 }
 
@@ -254,8 +269,10 @@ int pdf_page_png(int fd, uint64_t size, uint32_t page, int dpi, struct emit *em,
     }
     poppler_page_get_size(pp, &w, &h);
     if (!(w > 0 && h > 0) || w * h * scale * scale > MOST_PIXELS)
-        return err_set(e, ERR_LIMIT, "page %u is %.0f x %.0f points: too large at %d dpi", page, w, h, dpi);
-    surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)ceil(w * scale), (int)ceil(h * scale));
+        return err_set(e, ERR_LIMIT, "page %u is %.0f x %.0f points: too large at %d dpi", page, w,
+                       h, dpi);
+    surface =
+        cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)ceil(w * scale), (int)ceil(h * scale));
     cr = cairo_create(surface);
     cairo_set_source_rgb(cr, 1, 1, 1);
     cairo_paint(cr);

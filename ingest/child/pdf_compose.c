@@ -1,7 +1,7 @@
 /* pdf_compose.c - ordered lines to the text of a page with a box a word.
  * Part of docent-extract: GPL-2.0-or-later, because it links poppler.
- * Ligatures are spelled out, Arabic forms and CJK compatibility characters become the plain ones, the rest is
- * NFC; controls, soft hyphens, bidi controls, tags and private use go away. */
+ * Ligatures are spelled out, Arabic forms and CJK compatibility characters become the plain ones,
+ * the rest is NFC; controls, soft hyphens, bidi controls, tags and private use go away. */
 #include <ctype.h>
 #include <string.h>
 
@@ -123,8 +123,8 @@ static size_t normalize(char *s, size_t n, size_t cap, int compat)
 #define WORD_CAP 2048
 #define WORD_PART 400 /* bytes normalised at once */
 
-/* The text of a word, n bytes in out. A white space character that poppler takes for a letter splits
- * nothing: it is dropped with the controls. */
+/* The text of a word, n bytes in out. A white space character that poppler takes for a letter
+ * splits nothing: it is dropped with the controls. */
 static size_t spell(const struct pdf_page *p, const struct word *w, uint32_t from, uint32_t to,
                     char out[WORD_CAP])
 {
@@ -215,8 +215,9 @@ static int letter_at(const struct pdf_page *p, const struct word *w, uint32_t i)
 
 enum cut { CUT_NONE, CUT_DROP, CUT_KEEP };
 
-/* What becomes of the hyphen at the end of word a, when b begins the next line. The document itself is the dictionary:
- * "long-" "term" keeps it where "long-term" was seen, or both halves as words and no "longterm". */
+/* What becomes of the hyphen at the end of word a, when b begins the next line. The document itself
+ * is the dictionary: "long-" "term" keeps it where "long-term" was seen, or both halves as words
+ * and no "longterm". */
 static enum cut hyphen(const struct composer *c, const struct word *a, const struct word *b)
 {
     const struct pdf_page *p = c->p;
@@ -270,8 +271,12 @@ static void put_line(struct composer *c, struct line *l, const struct line *next
     struct word last;
     int glued = c->glue;
 
-    if (next && !next->gap && !next->row && !l->row)
-        cut = hyphen(c, &word[p->place[l->first + l->n - 1].word], &word[p->place[next->first].word]);
+    /* A row of cells is not cut; a justified line of prose may have a gap as wide, but ends at the
+     * margin. */
+    if (next && !next->gap && (!l->row || l->x1 > l->right - 2 * l->size) &&
+        (!next->row || next->x0 < next->left + 2 * l->size))
+        cut =
+            hyphen(c, &word[p->place[l->first + l->n - 1].word], &word[p->place[next->first].word]);
     for (uint32_t i = 0; i < l->n && !c->full; i++) {
         const struct place *q = &p->place[l->first + i];
         if (i == 1 && glued) /* the cut word is whole: its line ends here, not in its middle */
@@ -302,7 +307,8 @@ static void learn(struct composer *c)
         }
 }
 
-int pdf_compose(struct pdf_page *p, struct seen *seen, struct arena *a, struct page *out, struct err *e)
+int pdf_compose(struct pdf_page *p, struct seen *seen, struct arena *a, struct page *out,
+                struct err *e)
 {
     struct composer c = {.p = p, .seen = seen, .out = out};
     size_t most = (size_t)p->n_words + p->n_glyphs / (WORD_PART / 4) + 1;
@@ -333,9 +339,11 @@ int pdf_compose(struct pdf_page *p, struct seen *seen, struct arena *a, struct p
     }
     if (c.full || c.text.failed) {
         buf_free(&c.text);
-        return err_set(e, ERR_LIMIT, "page %u has more text than docent takes from one page", p->number);
+        return err_set(e, ERR_LIMIT, "page %u has more text than docent takes from one page",
+                       p->number);
     }
-    while (c.text.len && (c.text.data[c.text.len - 1] == '\n' || c.text.data[c.text.len - 1] == ' '))
+    while (c.text.len &&
+           (c.text.data[c.text.len - 1] == '\n' || c.text.data[c.text.len - 1] == ' '))
         c.text.len--;
     out->n_text = (uint32_t)c.text.len;
     out->text = arena_strndup(a, c.text.data ? c.text.data : "", c.text.len);

@@ -1,6 +1,6 @@
-/* pdf_forms.c - what was filled into the form of a page, and free text notes: poppler's page text has neither.
- * Part of docent-extract: GPL-2.0-or-later, because it links poppler.
- * Each value becomes a line behind the page's text, "name: value" where the field tells its name to people
+/* pdf_forms.c - what was filled into the form of a page, and free text notes: poppler's page text
+ * has neither. Part of docent-extract: GPL-2.0-or-later, because it links poppler. Each value
+ * becomes a line behind the page's text, "name: value" where the field tells its name to people
  * (the name for scripts, "topmostSubform[0].f1_02[0]", is none). */
 #include <string.h>
 
@@ -36,16 +36,17 @@ static void put_clean(struct buf *b, const char *s)
         size_t k = utf8_next(s + i, n - i, &cp);
         if (cp < 0x20 || cp == 0x7F)
             buf_char(b, ' ');
-        else if (cp != 0xFFFD && !(cp >= 0x202A && cp <= 0x202E) && !(cp >= 0x2066 && cp <= 0x2069) &&
-                 !(cp >= 0xE0000 && cp <= 0xE0FFF) && !(cp >= 0x200B && cp <= 0x200F) && cp != 0xAD &&
-                 cp != 0xFEFF)
+        else if (cp != 0xFFFD && !(cp >= 0x202A && cp <= 0x202E) &&
+                 !(cp >= 0x2066 && cp <= 0x2069) && !(cp >= 0xE0000 && cp <= 0xE0FFF) &&
+                 !(cp >= 0x200B && cp <= 0x200F) && cp != 0xAD && cp != 0xFEFF)
             buf_add(b, s + i, k);
         i += k;
     }
 }
 
 /* PDF rectangles count from the bottom. */
-static void put_note(struct notes *n, const char *label, const char *value, const PopplerRectangle *r)
+static void put_note(struct notes *n, const char *label, const char *value,
+                     const PopplerRectangle *r)
 {
     struct word_box *b = &n->out->boxes[n->out->n_boxes];
     size_t start;
@@ -66,15 +67,17 @@ static void put_note(struct notes *n, const char *label, const char *value, cons
         start++;
     if (n->text.failed || start == n->text.len)
         return;
-    *b = (struct word_box){(uint32_t)start, (uint32_t)n->text.len, share(r->x1, n->p->width),
-                           1 - share(r->y2, n->p->height), share(r->x2, n->p->width),
-                           1 - share(r->y1, n->p->height)};
+    *b = (struct word_box){(uint32_t)start,           (uint32_t)n->text.len,
+                           share(r->x1, n->p->width), 1 - share(r->y2, n->p->height),
+                           share(r->x2, n->p->width), 1 - share(r->y1, n->p->height)};
     n->out->n_boxes++;
 }
 
-static void put_choice(struct notes *n, PopplerFormField *f, const char *label, const PopplerRectangle *area)
+static void put_choice(struct notes *n, PopplerFormField *f, const char *label,
+                       const PopplerRectangle *area)
 {
-    gchar *typed = poppler_form_field_choice_is_editable(f) ? poppler_form_field_choice_get_text(f) : NULL;
+    gchar *typed =
+        poppler_form_field_choice_is_editable(f) ? poppler_form_field_choice_get_text(f) : NULL;
     int items = poppler_form_field_choice_get_n_items(f);
 
     if (typed && *typed)
@@ -158,7 +161,8 @@ static uint32_t length(const GList *l)
     return n;
 }
 
-int pdf_forms(PopplerPage *pp, const struct pdf_page *p, struct arena *a, struct page *out, struct err *e)
+int pdf_forms(PopplerPage *pp, const struct pdf_page *p, struct arena *a, struct page *out,
+              struct err *e)
 {
     GList *fields = poppler_page_get_form_field_mapping(pp);
     GList *annots = poppler_page_get_annot_mapping(pp);

@@ -1,7 +1,7 @@
-/* pdf_glyphs.c - a page as poppler gives it: characters with boxes, fonts and colours, grouped to words.
- * Part of docent-extract: GPL-2.0-or-later, because it links poppler.
- * Text, boxes and attributes come from one analysis of the page that poppler keeps: the second and third
- * call cost 2 % of the first (252 pages: 0.85 s, 0.016 s, 0.018 s). */
+/* pdf_glyphs.c - a page as poppler gives it: characters with boxes, fonts and colours, grouped to
+ * words. Part of docent-extract: GPL-2.0-or-later, because it links poppler. Text, boxes and
+ * attributes come from one analysis of the page that poppler keeps: the second and third call cost
+ * 2 % of the first (252 pages: 0.85 s, 0.016 s, 0.018 s). */
 #include <ctype.h>
 #include <math.h>
 #include <string.h>
@@ -29,7 +29,8 @@ static int blank(const struct pdf_page *p, const struct glyph *g)
 
 static int bold_name(const char *font)
 {
-    static const char *const names[] = {"Bold", "bold", "BOLD", "Black", "Heavy", "Semibold", "Demi"};
+    static const char *const names[] = {"Bold",  "bold",     "BOLD", "Black",
+                                        "Heavy", "Semibold", "Demi"};
 
     for (size_t i = 0; font && i < sizeof names / sizeof names[0]; i++)
         if (strstr(font, names[i]))
@@ -46,7 +47,8 @@ static void paint(struct pdf_page *p, PopplerPage *pp)
         const PopplerTextAttributes *t = r->data;
         uint8_t bold = (uint8_t)bold_name(t->font_name);
         float size = t->font_size > 0 && t->font_size < 1e4 ? (float)t->font_size : 0;
-        for (int i = t->start_index; i >= 0 && i <= t->end_index && (uint32_t)i < p->n_glyphs; i++) {
+        for (int i = t->start_index; i >= 0 && i <= t->end_index && (uint32_t)i < p->n_glyphs;
+             i++) {
             struct glyph *g = &p->glyph[i];
             g->size = size;
             g->bold = bold;
@@ -114,8 +116,8 @@ static int breaks(const struct glyph *a, const struct glyph *b)
     return b->turn || b->x0 - a->x1 > 0.25F * b->size || b->x0 < a->x0 - 2 * b->size;
 }
 
-/* A word goes on over one blank-free run of a line. One-letter words of a line written downwards look
- * upright by themselves: they take after their line. */
+/* A word goes on over one blank-free run of a line. One-letter words of a line written downwards
+ * look upright by themselves: they take after their line. */
 static int group(struct pdf_page *p, struct arena *a, struct err *e)
 {
     uint32_t line = 0;
@@ -146,7 +148,8 @@ static int group(struct pdf_page *p, struct arena *a, struct err *e)
         w->line = line;
         do
             i++;
-        while (i < p->n_glyphs && !blank(p, &p->glyph[i]) && !breaks(&p->glyph[i - 1], &p->glyph[i]));
+        while (i < p->n_glyphs && !blank(p, &p->glyph[i]) &&
+               !breaks(&p->glyph[i - 1], &p->glyph[i]));
         w->n = i - w->first;
         end_word(p, w);
         p->n_words++;
@@ -154,7 +157,8 @@ static int group(struct pdf_page *p, struct arena *a, struct err *e)
     return 0;
 }
 
-int pdf_glyphs(struct pdf_page *p, PopplerPage *pp, const char *text, struct arena *a, struct err *e)
+int pdf_glyphs(struct pdf_page *p, PopplerPage *pp, const char *text, struct arena *a,
+               struct err *e)
 {
     size_t n = strlen(text);
     uint32_t k = 0;

@@ -1,14 +1,16 @@
-/* pdf_hidden.c - text that is in the file but that no reader sees: off the page, too small to read, or drawn so that nothing shows
- * (white on white, invisible render mode, covered). Part of docent-extract: GPL-2.0-or-later.
- * Poppler's text says nothing of render mode or of what lies beneath, so the page is drawn small and looked at: where a
- * word stands, ink must show. */
+/* pdf_hidden.c - text that is in the file but that no reader sees: off the page, too small to read,
+ * or drawn so that nothing shows (white on white, invisible render mode, covered). Part of
+ * docent-extract: GPL-2.0-or-later. Poppler's text says nothing of render mode or of what lies
+ * beneath, so the page is drawn small and looked at: where a word stands, ink must show. */
 #include <math.h>
 #include <stdlib.h>
 
 #include "ingest/child/pdf_page.h"
 
 #define TINY 1.0F /* points: below this nobody reads it */
-#define DPI 48.0 /* a 9 pt word is 6 pixels high: enough for ink to show, a tenth of the cost of 150 dpi */
+#define DPI                                                                                        \
+    48.0 /* a 9 pt word is 6 pixels high: enough for ink to show, a tenth of the cost of 150 dpi   \
+          */
 #define MOST_PIXELS 4e6
 #define GROUND 0.15 /* letters cover at most about half of their box */
 #define CONTRAST 10 /* of 255: anti-aliased light grey on white still differs by 20 and more */
@@ -39,7 +41,8 @@ static cairo_surface_t *draw(PopplerPage *pp, const struct pdf_page *p)
 
 struct look {
     int contrast; /* darkest against lightest pixel, of the colour that differs most */
-    double other; /* share of pixels that differ from the colour of the letters: the ground they stand on */
+    double other; /* share of pixels that differ from the colour of the letters: the ground they
+                     stand on */
 };
 
 /* The pixels below a rectangle; 0 when there are none. */
@@ -77,7 +80,8 @@ static int look_at(cairo_surface_t *s, const struct word *word, struct look *l)
     return 1;
 }
 
-/* 1: no reader sees the word. A thin rule across white letters on white gives contrast but no ground. */
+/* 1: no reader sees the word. A thin rule across white letters on white gives contrast but no
+ * ground. */
 static int word_hidden(const struct pdf_page *p, cairo_surface_t *s, const struct word *w)
 {
     struct look l;

@@ -67,7 +67,8 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* From one line's foot to the next, as most lines of the column have it; 0 when that cannot be said. */
+/* From one line's foot to the next, as most lines of the column have it; 0 when that cannot be
+ * said. */
 static float usual_step(const struct line *l, uint32_t n)
 {
     float step[256];
@@ -84,9 +85,10 @@ static float usual_step(const struct line *l, uint32_t n)
     return step[k / 2];
 }
 
-/* A paragraph ends where the lines stand apart, the type changes, a line begins further in after a full
- * stop, or the last one ended early. */
-static int gap_between(const struct pdf_page *p, const struct line *a, const struct line *b, float usual)
+/* A paragraph ends where the lines stand apart, the type changes, a line begins further in after a
+ * full stop, or the last one ended early. */
+static int gap_between(const struct pdf_page *p, const struct line *a, const struct line *b,
+                       float usual)
 {
     float size = fmaxf(a->size, b->size);
     float step = b->y1 - a->y1;
@@ -131,7 +133,8 @@ static int numbered(const char *s, size_t n)
     for (size_t k = 0; k < sizeof words / sizeof words[0]; k++)
         if (n > strlen(words[k]) + 1 && !strncasecmp(s, words[k], strlen(words[k])))
             return 1;
-    if (n > 9 && !memcmp(s, "\xE7\xAC\xAC", 3)) /* U+7B2C, "number", with what is counted a little later */
+    if (n > 9 &&
+        !memcmp(s, "\xE7\xAC\xAC", 3)) /* U+7B2C, "number", with what is counted a little later */
         for (i = 3; i + 3 <= n && i <= 12; i += 3)
             if (!memcmp(s + i, "\xE7\xAB\xA0", 3) || !memcmp(s + i, "\xE8\x8A\x82", 3) ||
                 !memcmp(s + i, "\xE6\x9D\xA1", 3))
@@ -175,7 +178,8 @@ static int level_by_type(const struct line *l, const char *s, size_t n, float bo
     return s[n - 1] == '.' ? 0 : 4;
 }
 
-/* Lines [i, end) stand alone (an empty line on both sides) and are set alike: one heading of at most three lines. */
+/* Lines [i, end) stand alone (an empty line on both sides) and are set alike: one heading of at
+ * most three lines. */
 static uint32_t block_end(const struct pdf_page *p, uint32_t i)
 {
     uint32_t end = i + 1;
@@ -235,7 +239,8 @@ int pdf_headings(struct pdf_page *p, const struct outline *o, float body, struct
     return 0;
 }
 
-void pdf_title(const struct pdf_page *p, const struct page *out, float body, char *title, size_t cap)
+void pdf_title(const struct pdf_page *p, const struct page *out, float body, char *title,
+               size_t cap)
 {
     float largest = 0;
     size_t n = 0;

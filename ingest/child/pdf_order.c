@@ -1,10 +1,10 @@
 /* pdf_order.c - words to lines in the order a reader takes them.
  * Part of docent-extract: GPL-2.0-or-later, because it links poppler.
- * Poppler's own order puts the columns of a table one behind the other, so that a figure is far from its
- * label. Here words become pieces (no wide gap inside), pieces on one baseline become rows, and the rows are
- * read downwards - except where a gutter runs through several rows with prose on both sides: then
- * the left side is read to its end first. What decides between a table and two columns of prose is below,
- * in is_prose(). */
+ * Poppler's own order puts the columns of a table one behind the other, so that a figure is far
+ * from its label. Here words become pieces (no wide gap inside), pieces on one baseline become
+ * rows, and the rows are read downwards - except where a gutter runs through several rows with
+ * prose on both sides: then the left side is read to its end first. What decides between a table
+ * and two columns of prose is below, in is_prose(). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,8 @@
 #define CELL_GAP 1.0F /* of the type size: a wider gap inside a line separates cells */
 #define GUTTER 0.8F /* the same, for the white between two columns */
 #define MOST_DEPTH 8
-#define MOST_PIECES 20000 /* pages with more are read row by row: the search for gutters is quadratic */
+#define MOST_PIECES                                                                                \
+    20000 /* pages with more are read row by row: the search for gutters is quadratic */
 
 struct piece {
     uint32_t first, n; /* words */
@@ -160,8 +161,8 @@ struct side {
     uint32_t last_row;
 };
 
-/* Columns of prose: wide lines without many figures on both sides; or narrower ones (a note in the margin) whose
- * lines do not stand on common baselines, as the cells of a table do. */
+/* Columns of prose: wide lines without many figures on both sides; or narrower ones (a note in the
+ * margin) whose lines do not stand on common baselines, as the cells of a table do. */
 static int is_prose(const struct side *l, const struct side *r, uint32_t aligned, float em)
 {
     uint32_t fewer = l->rows < r->rows ? l->rows : r->rows;
@@ -326,8 +327,8 @@ static enum space space_between(const struct order *o, const struct piece *a, co
     return SPACE_CELL;
 }
 
-/* A line written from right to left: a reader starts at the right, but takes figures and Latin words in it from
- * the left. */
+/* A line written from right to left: a reader starts at the right, but takes figures and Latin
+ * words in it from the left. */
 static void turn(struct order *o, struct line *l)
 {
     const struct word *w = o->p->word;
@@ -414,7 +415,9 @@ static void read_rows(struct order *o, const uint32_t *s, uint32_t n)
         }
         for (uint32_t k = 0; k < q->n; k++)
             put_word(o, l, q->first + k,
-                     k ? SPACE_WORD : starts ? SPACE_NONE : space_between(o, before, q, lead == i - 1));
+                     k        ? SPACE_WORD
+                     : starts ? SPACE_NONE
+                              : space_between(o, before, q, lead == i - 1));
         left = fminf(left, q->x0);
         right = fmaxf(right, q->x1);
     }

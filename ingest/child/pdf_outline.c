@@ -22,8 +22,9 @@ struct outline {
     uint32_t cap;
 };
 
-/* Letters and digits alone: outline and page differ in spaces, dots and case. Numbers in front are taken away too when
- * bare is set, as outlines often leave them out. 0 for less than three letters. */
+/* Letters and digits alone: outline and page differ in spaces, dots and case. Numbers in front are
+ * taken away too when bare is set, as outlines often leave them out. 0 for less than three letters.
+ */
 static uint64_t key_of(const char *s, size_t n, int bare)
 {
     char low[512];

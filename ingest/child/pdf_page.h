@@ -62,7 +62,8 @@ struct pdf_page {
     uint32_t n_lines;
 };
 
-/* Counts of characters by size in half points, over the document so far: the commonest is the body's. */
+/* Counts of characters by size in half points, over the document so far: the commonest is the
+ * body's. */
 #define SIZES 200
 struct sizes {
     uint32_t count[SIZES];
@@ -77,21 +78,25 @@ void seen_free(struct seen *s);
 
 struct outline;
 
-int pdf_glyphs(struct pdf_page *p, PopplerPage *pp, const char *text, struct arena *a, struct err *e);
+int pdf_glyphs(struct pdf_page *p, PopplerPage *pp, const char *text, struct arena *a,
+               struct err *e);
 
-/* Marks words that a reader does not see. Returns how many runs of them, adds characters to *chars. */
+/* Marks words that a reader does not see. Returns how many runs of them, adds characters to *chars.
+ */
 uint64_t pdf_mark_hidden(PopplerPage *pp, struct pdf_page *p, uint64_t *chars);
 
 int pdf_order(struct pdf_page *p, struct arena *a, struct err *e);
 
 void pdf_paragraphs(struct pdf_page *p);
 /* Text and boxes; the lines learn where they stand in the text. */
-int pdf_compose(struct pdf_page *p, struct seen *s, struct arena *a, struct page *out, struct err *e);
+int pdf_compose(struct pdf_page *p, struct seen *s, struct arena *a, struct page *out,
+                struct err *e);
 /* Headings of the composed page. outline may be NULL. */
 int pdf_headings(struct pdf_page *p, const struct outline *o, float body, struct arena *a,
                  struct page *out, struct err *e);
 /* The largest text of the page, at most three lines; "" when nothing stands out. */
-void pdf_title(const struct pdf_page *p, const struct page *out, float body, char *title, size_t cap);
+void pdf_title(const struct pdf_page *p, const struct page *out, float body, char *title,
+               size_t cap);
 
 /* The outline (bookmarks) of a document, NULL when it has none. Lives in a. */
 struct outline *outline_read(PopplerDocument *doc, struct arena *a);
@@ -99,6 +104,7 @@ struct outline *outline_read(PopplerDocument *doc, struct arena *a);
 int outline_level(const struct outline *o, uint32_t page, const char *text, size_t n);
 
 /* Appends values of form fields and free text notes to the page. */
-int pdf_forms(PopplerPage *pp, const struct pdf_page *p, struct arena *a, struct page *out, struct err *e);
+int pdf_forms(PopplerPage *pp, const struct pdf_page *p, struct arena *a, struct page *out,
+              struct err *e);
 
 #endif

@@ -1,5 +1,6 @@
 /* sandbox.c - rlimits, Landlock, seccomp (see sandbox.h). Part of docent-extract: GPL-2.0-or-later.
- * In a sanitizer build address space is not limited (shadow memory is 16 TiB) and seccomp lets the runtime's calls pass. */
+ * In a sanitizer build address space is not limited (shadow memory is 16 TiB) and seccomp lets the
+ * runtime's calls pass. */
 #include "ingest/child/sandbox.h"
 
 #include <errno.h>
@@ -47,10 +48,11 @@ static int limits(uint64_t memory_bytes, unsigned cpu_s, struct err *e)
     return rc;
 }
 
-/* Read-only access to what poppler opens by itself: its CMap tables (poppler-data), fonts for rendering, and the settings
- * of fontconfig. */
-static const char *const readable[] = {"/usr/share/poppler", "/usr/share/fonts", "/usr/local/share/fonts",
-                                       "/etc/fonts", "/usr/share/fontconfig", "/var/cache/fontconfig",
+/* Read-only access to what poppler opens by itself: its CMap tables (poppler-data), fonts for
+ * rendering, and the settings of fontconfig. */
+static const char *const readable[] = {"/usr/share/poppler",     "/usr/share/fonts",
+                                       "/usr/local/share/fonts", "/etc/fonts",
+                                       "/usr/share/fontconfig",  "/var/cache/fontconfig",
                                        "/usr/share/ghostscript", "/usr/lib/x86_64-linux-gnu/gconv"};
 
 static int landlock(struct sandbox_report *r, struct err *e)
@@ -91,19 +93,66 @@ static int landlock(struct sandbox_report *r, struct err *e)
     return 0;
 }
 
-/* What poppler, libxml2, ICU and libc need to parse from an open descriptor and write to another. Anything else fails with
- * EPERM: a library that probes for a feature goes on without it. */
+/* What poppler, libxml2, ICU and libc need to parse from an open descriptor and write to another.
+ * Anything else fails with EPERM: a library that probes for a feature goes on without it. */
 static const int allowed[] = {
-    SCMP_SYS(read), SCMP_SYS(pread64), SCMP_SYS(readv), SCMP_SYS(write), SCMP_SYS(writev), SCMP_SYS(close),
-    SCMP_SYS(lseek), SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(stat), SCMP_SYS(lstat), SCMP_SYS(statx),
-    SCMP_SYS(access), SCMP_SYS(faccessat), SCMP_SYS(faccessat2), SCMP_SYS(readlink), SCMP_SYS(getdents64), SCMP_SYS(statfs), SCMP_SYS(fstatfs),
-    SCMP_SYS(mmap), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(mprotect), SCMP_SYS(madvise), SCMP_SYS(brk),
-    SCMP_SYS(futex), SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(sigaltstack),
-    SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(getppid), SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(getgid),
-    SCMP_SYS(getegid), SCMP_SYS(getrusage), SCMP_SYS(sysinfo), SCMP_SYS(uname), SCMP_SYS(getrandom), SCMP_SYS(sched_getaffinity),
-    SCMP_SYS(sched_yield), SCMP_SYS(clock_gettime), SCMP_SYS(clock_nanosleep), SCMP_SYS(nanosleep), SCMP_SYS(gettimeofday),
-    SCMP_SYS(time), SCMP_SYS(dup), SCMP_SYS(fcntl), SCMP_SYS(getcwd), SCMP_SYS(exit), SCMP_SYS(exit_group),
-    SCMP_SYS(restart_syscall), SCMP_SYS(rseq), SCMP_SYS(set_robust_list), SCMP_SYS(membarrier),
+    SCMP_SYS(read),
+    SCMP_SYS(pread64),
+    SCMP_SYS(readv),
+    SCMP_SYS(write),
+    SCMP_SYS(writev),
+    SCMP_SYS(close),
+    SCMP_SYS(lseek),
+    SCMP_SYS(fstat),
+    SCMP_SYS(newfstatat),
+    SCMP_SYS(stat),
+    SCMP_SYS(lstat),
+    SCMP_SYS(statx),
+    SCMP_SYS(access),
+    SCMP_SYS(faccessat),
+    SCMP_SYS(faccessat2),
+    SCMP_SYS(readlink),
+    SCMP_SYS(getdents64),
+    SCMP_SYS(statfs),
+    SCMP_SYS(fstatfs),
+    SCMP_SYS(mmap),
+    SCMP_SYS(munmap),
+    SCMP_SYS(mremap),
+    SCMP_SYS(mprotect),
+    SCMP_SYS(madvise),
+    SCMP_SYS(brk),
+    SCMP_SYS(futex),
+    SCMP_SYS(rt_sigreturn),
+    SCMP_SYS(rt_sigaction),
+    SCMP_SYS(rt_sigprocmask),
+    SCMP_SYS(sigaltstack),
+    SCMP_SYS(getpid),
+    SCMP_SYS(gettid),
+    SCMP_SYS(getppid),
+    SCMP_SYS(getuid),
+    SCMP_SYS(geteuid),
+    SCMP_SYS(getgid),
+    SCMP_SYS(getegid),
+    SCMP_SYS(getrusage),
+    SCMP_SYS(sysinfo),
+    SCMP_SYS(uname),
+    SCMP_SYS(getrandom),
+    SCMP_SYS(sched_getaffinity),
+    SCMP_SYS(sched_yield),
+    SCMP_SYS(clock_gettime),
+    SCMP_SYS(clock_nanosleep),
+    SCMP_SYS(nanosleep),
+    SCMP_SYS(gettimeofday),
+    SCMP_SYS(time),
+    SCMP_SYS(dup),
+    SCMP_SYS(fcntl),
+    SCMP_SYS(getcwd),
+    SCMP_SYS(exit),
+    SCMP_SYS(exit_group),
+    SCMP_SYS(restart_syscall),
+    SCMP_SYS(rseq),
+    SCMP_SYS(set_robust_list),
+    SCMP_SYS(membarrier),
 };
 
 static int seccomp(struct sandbox_report *r, struct err *e)

@@ -11,9 +11,10 @@ struct sandbox_report {
     int seccomp;
 };
 
-/* Limits of address space, CPU seconds, descriptors, file size; no core file; dies with its parent; no new privileges; files:
- * nothing but reading below the few folders that poppler needs; system calls: reading, memory, writing to open descriptors.
- * Cannot be undone. An error means that the program must not go on. */
+/* Limits of address space, CPU seconds, descriptors, file size; no core file; dies with its parent;
+ * no new privileges; files: nothing but reading below the few folders that poppler needs; system
+ * calls: reading, memory, writing to open descriptors. Cannot be undone. An error means that the
+ * program must not go on. */
 int sandbox_enter(uint64_t memory_bytes, unsigned cpu_s, struct sandbox_report *r, struct err *e);
 
 #endif

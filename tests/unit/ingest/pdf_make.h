@@ -23,10 +23,12 @@ static inline void pdf_object(struct pdf_make *m, const char *body)
     buf_printf(&m->b, "%d 0 obj\n%s\nendobj\n", m->n, body);
 }
 
-/* Objects: 1 catalog (whose form has object 7 as its field, where that is one), 2 pages, 3 Helvetica, 4 Helvetica-Bold, then page and content of each page, then extra ones (NULL
- * ends); page_keys goes into each page, trailer_keys into the trailer. Pages are 600 x 800 points. */
-static inline void pdf_make(struct pdf_make *m, const char *const *contents, const char *const *extra,
-                            const char *page_keys, const char *trailer_keys)
+/* Objects: 1 catalog (whose form has object 7 as its field, where that is one), 2 pages, 3
+ * Helvetica, 4 Helvetica-Bold, then page and content of each page, then extra ones (NULL ends);
+ * page_keys goes into each page, trailer_keys into the trailer. Pages are 600 x 800 points. */
+static inline void pdf_make(struct pdf_make *m, const char *const *contents,
+                            const char *const *extra, const char *page_keys,
+                            const char *trailer_keys)
 {
     char s[8192];
     int n = 0;
@@ -49,9 +51,11 @@ static inline void pdf_make(struct pdf_make *m, const char *const *contents, con
     for (int i = 0; i < n; i++) {
         snprintf(s, sizeof s,
                  "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 600 800] /Contents %d 0 R %s "
-                 "/Resources << /Font << /F1 3 0 R /F2 4 0 R >> >> >>", 6 + 2 * i, page_keys);
+                 "/Resources << /Font << /F1 3 0 R /F2 4 0 R >> >> >>",
+                 6 + 2 * i, page_keys);
         pdf_object(m, s);
-        snprintf(s, sizeof s, "<< /Length %zu >>\nstream\n%s\nendstream", strlen(contents[i]), contents[i]);
+        snprintf(s, sizeof s, "<< /Length %zu >>\nstream\n%s\nendstream", strlen(contents[i]),
+                 contents[i]);
         pdf_object(m, s);
     }
     for (int i = 0; extra && extra[i]; i++)

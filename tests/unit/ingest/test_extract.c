@@ -1,5 +1,5 @@
-/* test_extract.c - the parser child taken for hostile: frames of nonsense, a child that hangs, dies or goes on writing.
- * The hostile child is a shell script that writes a prepared file. */
+/* test_extract.c - the parser child taken for hostile: frames of nonsense, a child that hangs, dies
+ * or goes on writing. The hostile child is a shell script that writes a prepared file. */
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -60,7 +60,8 @@ static void put_page(struct fixture *f, const struct page *p)
     buf_free(&b);
 }
 
-static const struct page plain = {.number = 1, .width = 600, .height = 800, .text = (char *)(uintptr_t)"some text", .n_text = 9};
+static const struct page plain = {
+    .number = 1, .width = 600, .height = 800, .text = (char *)(uintptr_t) "some text", .n_text = 9};
 
 static void put_end(struct fixture *f)
 {
@@ -177,11 +178,11 @@ static void test_text_that_is_not_utf8_is_refused(void **state)
     struct fixture *f = *state;
     struct page p = plain;
 
-    p.text = (char *)(uintptr_t)"some\xFFtext";
+    p.text = (char *)(uintptr_t) "some\xFFtext";
     put_page(f, &p);
     run_frames(f, EXTRACT_CRASHED);
     buf_clear(&f->frames);
-    p.text = (char *)(uintptr_t)"some\0text";
+    p.text = (char *)(uintptr_t) "some\0text";
     put_page(f, &p);
     run_frames(f, EXTRACT_CRASHED);
 }
@@ -199,8 +200,10 @@ static void test_page_numbers_must_ascend(void **state)
 static void test_lengths_and_counts_beyond_the_frame_are_refused(void **state)
 {
     static const unsigned char huge[] = {'P', 0xFF, 0xFF, 0xFF, 0xFF, 1, 2, 3};
-    static const unsigned char counts[] = {1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0x7F};
-    static const unsigned char long_text[] = {1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF};
+    static const unsigned char counts[] = {1, 0, 0, 0, 0, 0, 0,    0,    0,    0,
+                                           0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0x7F};
+    static const unsigned char long_text[] = {1, 0, 0, 0, 0,    0,    0,    0,
+                                              0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF};
     struct fixture *f = *state;
 
     buf_add(&f->frames, huge, sizeof huge);
@@ -288,7 +291,8 @@ static void test_the_deadline_holds_though_bytes_keep_coming(void **state)
     struct err e = {0};
 
     f->o.deadline_s = 0.5;
-    assert_ok(run(f, "printf 'P\\377\\377\\377\\3'; while :; do printf x; sleep 0.05; done", &e), e);
+    assert_ok(run(f, "printf 'P\\377\\377\\377\\3'; while :; do printf x; sleep 0.05; done", &e),
+              e);
     assert_int_equal(f->x.status, EXTRACT_TIMEOUT);
 }
 
@@ -317,7 +321,8 @@ static void test_a_page_that_kills_the_child_costs_that_page(void **state)
     put_page(f, &p);
     put_end(f);
     snprintf(lines, sizeof lines,
-             "case \"$*\" in *'--from 3') tail -c +%zu frames;; *) head -c %zu frames; kill -SEGV $$;; esac",
+             "case \"$*\" in *'--from 3') tail -c +%zu frames;; *) head -c %zu frames; kill -SEGV "
+             "$$;; esac",
              first + 1, first);
     assert_ok(run(f, lines, &e), e);
     assert_int_equal(f->x.status, EXTRACT_OK);
@@ -388,7 +393,8 @@ static void test_any_bytes_at_all_are_refused_or_read_within_bounds(void **state
         arena_reset(&f->a);
         if (!wire_get_page(bytes, n, &f->a, &got, &e))
             for (uint32_t k = 0; k < got.n_boxes; k++)
-                assert_true(got.boxes[k].end <= got.n_text && got.boxes[k].start <= got.boxes[k].end);
+                assert_true(got.boxes[k].end <= got.n_text &&
+                            got.boxes[k].start <= got.boxes[k].end);
         mem_give(bytes);
     }
     buf_free(&b);
