@@ -67,6 +67,14 @@ int docx_is(xmlTextReaderPtr r, const char *local_name)
     return name && !strcmp((const char *)name, local_name);
 }
 
+int docx_whole(const char *text)
+{
+    char *end;
+    long v = strtol(text, &end, 10);
+
+    return end == text || *end || v < 0 || v > 1000000 ? -1 : (int)v;
+}
+
 int docx_attr(xmlTextReaderPtr r, const char *local_name, char *out, size_t cap)
 {
     int found = 0;
@@ -187,7 +195,7 @@ static void style_part(struct docx_style *st, xmlTextReaderPtr r)
     } else if (docx_is(r, "basedOn")) {
         memcpy(st->based, val, sizeof val);
     } else if (docx_is(r, "outlineLvl")) {
-        int n = atoi(val);
+        int n = docx_whole(val);
         st->level = n >= 0 && n < 6 ? n + 1 : -1;
     } else if (docx_is(r, "numId")) {
         snprintf(st->num_id, sizeof st->num_id, "%.15s", val);

@@ -51,6 +51,8 @@ int docx_body(xmlTextReaderPtr r, const struct docx_styles *styles, struct docx_
 /* The next node: 1, 0 at the end, or -1 with e set: no XML, a DOCTYPE, too deep. */
 int docx_next(xmlTextReaderPtr r, struct err *e);
 int docx_is(xmlTextReaderPtr r, const char *local_name);
+/* A whole number, -1 for anything else or beyond a million: no attribute read here is larger. */
+int docx_whole(const char *text);
 /* The attribute of this local name, cut to cap-1 bytes; 0 when there is none. */
 int docx_attr(xmlTextReaderPtr r, const char *local_name, char *out, size_t cap);
 /* An on/off element: 1 unless its val says 0, false or off. */

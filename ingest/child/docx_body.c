@@ -84,7 +84,7 @@ static void put_label(struct body *b, struct para *p)
     if (!*list || !strcmp(list, "0")) /* 0 takes the style's number away */
         return;
     if (!docx_numbers_next(b->numbers, list, ilvl, owner, label, sizeof label - 1))
-        strcpy(label, "-");
+        snprintf(label, sizeof label, "-");
     n = strlen(label);
     if (n == 0 || p->line.len == 0)
         return;
@@ -198,7 +198,7 @@ static void para_property(struct body *b, struct para *p)
         p->hidden = docx_style_hidden(b->styles, val) == 1;
         memcpy(p->style, val, sizeof val);
     } else if (docx_is(b->r, "outlineLvl") && docx_attr(b->r, "val", val, sizeof val)) {
-        int n = atoi(val);
+        int n = docx_whole(val);
         p->level = n >= 0 && n < 6 ? n + 1 : 0; /* 9 is body text */
     } else if (docx_is(b->r, "numId") && docx_attr(b->r, "val", val, sizeof val)) {
         snprintf(p->num_id, sizeof p->num_id, "%.15s", val);
@@ -220,7 +220,7 @@ static void run_property(struct body *b)
         if (b->run.hidden < 0)
             b->run.hidden = docx_style_hidden(b->styles, val);
     } else if (docx_is(b->r, "sz") && docx_attr(b->r, "val", val, sizeof val)) {
-        b->run.tiny = atoi(val) <= 2; /* half points */
+        b->run.tiny = docx_whole(val) >= 0 && docx_whole(val) <= 2; /* half points */
     } else if (docx_is(b->r, "color") && docx_attr(b->r, "val", val, sizeof val)) {
         b->run.white = !strcasecmp(val, "FFFFFF");
     } else if (docx_is(b->r, "highlight")) {

@@ -81,7 +81,7 @@ static int attr_int(xmlTextReaderPtr r, const char *name, int least, int most, i
 
     if (!docx_attr(r, name, val, sizeof val))
         return fallback;
-    v = atoi(val);
+    v = docx_whole(val);
     return v < least || v > most ? fallback : v;
 }
 
