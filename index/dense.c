@@ -8,6 +8,7 @@
 
 #include "index/row.h"
 #include "index/shard_view.h"
+#include "index/vectors_impl.h"
 
 struct int8_query {
     int8_t *q; /* [dim] */
@@ -40,22 +41,27 @@ static int passes(const struct shard_view *v, const struct cid_set *only, uint32
     return !cid_in(&v->dead, cid) && (!only || cid_in(only, cid));
 }
 
-/* The first pass over one block. */
+static void near_push(struct top *near, const struct vec_rows *r, uint32_t i, float query_scale,
+                      int32_t dot)
+{
+    top_push(near, vec_scale(r, i) * query_scale * (float)dot, vec_cid(r, i));
+}
+
+/* The first pass over one block: all its rows at once, or under a filter those that pass. */
 static void scan_rows(const struct shard_view *v, const struct vec_rows *r,
                       const struct int8_query *q, const struct cid_set *only, struct top *near,
                       uint64_t *matched)
 {
-    int32_t (*dot)(const int8_t *, const int8_t *, size_t) = row_kern()->dot_i8;
-    uint32_t dim = v->vec.dim;
-    int all = !only && !v->dead.n;
+    int32_t dots[VEC_BLOCK_MOST];
 
+    if (!only)
+        row_scan()->dots(q->q, r->row, r->stride, r->n, v->vec.dim, dots);
     for (uint32_t i = 0; i < r->n; i++) {
-        if (!all && !passes(v, only, vec_cid(r, i)))
+        if (!passes(v, only, vec_cid(r, i)))
             continue;
         ++*matched;
-        top_push(near,
-                 vec_scale(r, i) * q->scale * (float)dot(r->row + (size_t)i * r->stride, q->q, dim),
-                 vec_cid(r, i));
+        near_push(near, r, i, q->scale,
+                  only ? row_dot(q->q, r->row + (size_t)i * r->stride, v->vec.dim) : dots[i]);
     }
 }
 

@@ -7,9 +7,11 @@
 #include <stdint.h>
 
 #include "nn/kern.h"
+#include "nn/rowscan.h"
 
 /* This process's kernels; DOCENT_KERN is read once. Any thread. */
 const struct kern *row_kern(void);
+const struct rowscan *row_scan(void);
 
 /* Returns the scale: the largest component over 127. */
 static inline float row_quantise(int8_t *q, const float *x, size_t n)

@@ -18,6 +18,7 @@
 
 #define VEC_HEADER 40
 #define VEC_VALUE (65536 - 24) /* payload that fills 16 pages */
+#define VEC_BLOCK_MOST 1024 /* rows of a block: (VEC_VALUE - 40) / (64 + 8) is 909 */
 #define VEC_ROW_HEADER 8 /* chunk id and scale of an unsealed row */
 
 struct vec_meta {
