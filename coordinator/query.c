@@ -19,6 +19,7 @@
  * what is quoted is what was searched. All memory is the caller's arena. */
 #include "coordinator/query.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <string.h>
 
@@ -73,6 +74,7 @@ struct search { /* one retrieval on its way */
     uint32_t k;
     float *vec; /* [dim] of the question, NULL: words only */
     struct fuse_query about;
+    const char *content; /* the question without words like "how" and "the" */
     struct candidate *c;
     uint32_t n_c;
     double t; /* start of the running step */
@@ -127,18 +129,46 @@ static float idf_of_none(const struct query_term *t, uint32_t n)
     return 1; /* nothing is known: BM25 finds nothing either */
 }
 
+/* The question's words but those without content; all of it when nothing else is left. In a small library "how" and "must" are
+ * rare: they would weigh like names and hide that every word that matters was found. */
+static const char *content_of(const char *text, struct arena *a)
+{
+    size_t n = strlen(text);
+    char *out = arena_take(a, n + 1, 1);
+    size_t k = 0;
+
+    for (size_t i = 0; out && i < n;) {
+        size_t j = i;
+        while (j < n && (isalnum((unsigned char)text[j]) || text[j] == '\'' || (unsigned char)text[j] >= 0x80))
+            j++;
+        if (j == i)
+            out[k++] = text[i++];
+        else if (!stopword(text + i, j - i)) {
+            memcpy(out + k, text + i, j - i);
+            k += j - i;
+        }
+        i = j > i ? j : i;
+    }
+    if (out)
+        out[k] = '\0';
+    return out && has_word(out, k) ? out : text;
+}
+
 static int terms(struct search *s, struct err *e)
 {
     struct results *r = s->out;
     struct query_term *t = NULL;
+    uint32_t n = 0;
     float none;
     int rc = search_terms(s->s, s->q->text, s->a, &t, &r->n_terms, e);
 
     r->terms = t;
-    none = rc ? 0 : idf_of_none(t, r->n_terms);
-    for (uint32_t i = 0; !rc && i < r->n_terms; i++)
-        if (t[i].df || !stopword(t[i].term, strlen(t[i].term)))
-            r->idf_sum += (t[i].df ? t[i].idf : none) * (float)t[i].count;
+    s->content = content_of(s->q->text, s->a);
+    if (!rc)
+        rc = search_terms(s->s, s->content, s->a, &t, &n, e);
+    none = rc ? 0 : idf_of_none(r->terms, r->n_terms);
+    for (uint32_t i = 0; !rc && i < n; i++)
+        r->idf_sum += (t[i].df ? t[i].idf : none) * (float)t[i].count;
     r->index_version = snapshot_version(s->s);
     lap(s, "terms");
     return rc;
@@ -274,6 +304,23 @@ static int load(struct search *s, struct err *e)
     return rc;
 }
 
+/* How much of the question's content the first passages hold, and how near they are. */
+static int evidence(struct search *s, struct err *e)
+{
+    struct results *r = s->out;
+    struct hit of[EVIDENCE_LOOK];
+    float share[EVIDENCE_LOOK];
+    uint32_t n = r->n < EVIDENCE_LOOK ? r->n : EVIDENCE_LOOK;
+    int rc;
+
+    for (uint32_t i = 0; i < n; i++)
+        of[i] = r->at[i].hit;
+    rc = n ? search_bm25_of(s->s, s->content, of, n, s->a, share, e) : 0;
+    if (!rc)
+        evidence_of(r, share);
+    return rc;
+}
+
 static int retrieve(struct search *s, struct err *e)
 {
     int rc = check(s, e);
@@ -291,7 +338,7 @@ static int retrieve(struct search *s, struct err *e)
     if (!rc)
         rc = load(s, e);
     if (!rc)
-        evidence_of(s->out);
+        rc = evidence(s, e);
     return rc;
 }
 

@@ -5,7 +5,11 @@
 
 static void gate(struct results *r, float *evidence, float *threshold)
 {
-    evidence_of(r);
+    float bm25[EVIDENCE_LOOK] = {0};
+
+    for (uint32_t i = 0; i < r->n && i < EVIDENCE_LOOK; i++)
+        bm25[i] = r->at[i].bm25;
+    evidence_of(r, bm25);
     evidence_gate(r, evidence, threshold);
 }
 
