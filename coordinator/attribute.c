@@ -14,6 +14,8 @@
 #define COVERAGE 0.7f
 #define LIKE 0.5f /* cosine of sentence and quote */
 
+#define ONE_WORD_LEAST 3 /* bytes: one Han character, "a.": it stands in nearly every quote; numbers may be short */
+
 static const char *const negations[] = {"no",    "not",     "never", "none",    "nor",
                                         "neither", "without", "cannot", "nothing", "nobody"};
 
@@ -125,6 +127,8 @@ static void judge(const struct part *said, const struct part *quote, int strict,
     su->why = NULL;
     if (!o.content)
         su->why = "it has no content";
+    else if (o.content == 1 && said->n <= ONE_WORD_LEAST && !is_number(said->text, said->n))
+        su->why = "a letter or a single character says nothing";
     else if (o.missing)
         su->why = "a number or a name is not in the quote";
     else if (su->coverage < (strict ? 1.0f : COVERAGE))

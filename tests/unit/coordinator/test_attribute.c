@@ -105,6 +105,13 @@ static void test_chinese_words_are_compared(void **state)
     assert_false(support("丢了 309分", "黑豹队的防守只丢了 308分。", 1).proven);
 }
 
+static void test_a_single_character_proves_nothing_but_a_short_number_may(void **state)
+{
+    (void)state;
+    assert_false(support("五", "地方志遗失的，按定价的五倍赔偿。", 1).proven);
+    assert_true(support("60", "It is kept for 60 days.", 1).proven);
+}
+
 static void test_without_quotes_nothing_is_proven(void **state)
 {
     struct support s;
@@ -127,6 +134,7 @@ int main(void)
         cmocka_unit_test(test_strict_wants_every_word_and_loose_most),
         cmocka_unit_test(test_the_quote_that_carries_most_is_named),
         cmocka_unit_test(test_chinese_words_are_compared),
+        cmocka_unit_test(test_a_single_character_proves_nothing_but_a_short_number_may),
         cmocka_unit_test(test_without_quotes_nothing_is_proven),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
