@@ -122,7 +122,7 @@ bench:
 	@tools/deps.sh
 	@tools/models.sh
 	@$(MAKE) --no-print-directory -j$(JOBS) all bench-programs
-	@tools/bench.sh $(B)
+	@python3 tools/bench.py $(B)
 bench-programs: $(BENCH)
 
 # The borders, as greps that find nothing.
