@@ -1,7 +1,9 @@
 /* cmd_index.c - docent index. */
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "coordinator/commands.h"
@@ -123,6 +125,8 @@ static void report_text(const struct index_progress *p)
     if (p->pages)
         printf(", %.1f pages/s", (double)p->pages / (p->elapsed_s > 1e-3 ? p->elapsed_s : 1e-3));
     putchar('\n');
+    if (!p->files_total)
+        puts("no files were found there (names that begin with a dot are left out)");
     if (p->unchanged)
         printf("%s unchanged\n", grouped(p->unchanged));
     if (p->known)
@@ -169,6 +173,11 @@ static int run(int argc, char **argv)
         fputs("docent index: give at least one file or folder (docent index --help)\n", stderr);
         return EXIT_USAGE;
     }
+    for (int i = 0; i < n_paths; i++) /* before a library is made for nothing */
+        if (access(paths[i], F_OK) < 0) {
+            err_errno(&e, errno, "%s", paths[i]);
+            return args_fail(&command_index, &e);
+        }
     catch_stop();
     if (create_if_missing(&g, &e))
         return args_fail(&command_index, &e);

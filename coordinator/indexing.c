@@ -12,6 +12,7 @@
 #include "coordinator/indexing.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -125,15 +126,33 @@ static int unchanged(struct run *r, struct snapshot *s, const struct walk_file *
 struct walking {
     struct run *run;
     struct snapshot *s;
+    char library[PATH_MAX]; /* its real path: a library inside the walked folder does not index itself */
 };
+
+static int of_library(const struct walking *w, const char *path)
+{
+    char copy[PATH_MAX];
+    char real[PATH_MAX];
+    size_t n = strlen(w->library);
+
+    if (!n || (!strstr(path, "/shard-") && !strstr(path, "library.conf") && !strstr(path, "writer.lock") &&
+               !strstr(path, "quarantine.jsonl")))
+        return 0;
+    snprintf(copy, sizeof copy, "%s", path);
+    return realpath(copy, real) && !strncmp(real, w->library, n) && (real[n] == '/' || !real[n]);
+}
 
 static int take_file(void *arg, const struct walk_file *f)
 {
     struct walking *w = arg;
     struct run *r = w->run;
-    int same = unchanged(r, w->s, f);
+    int same;
     int bad;
     struct job *j;
+
+    if (of_library(w, f->path))
+        return run_stopping(r);
+    same = unchanged(r, w->s, f);
 
     pthread_mutex_lock(&r->mu);
     bad = !same && !r->o->retry && quarantine_find(r->quarantine, f->path, f->size, f->mtime_ns, f->inode);
@@ -192,6 +211,8 @@ static void walk_stage(struct run *r)
     struct err e = {0};
     int rc = snapshot_take(r->en->lib, &w.s, &e);
 
+    if (!realpath(library_dir(r->en->lib), w.library))
+        w.library[0] = '\0';
     for (int i = 0; i < r->o->n_paths && !rc; i++)
         rc = walk_tree(r->o->paths[i], take_file, left_out, &w, &e);
     if (w.s)

@@ -31,10 +31,41 @@ static const char *nearest(const char *word)
     return NULL;
 }
 
+static const struct command *command_of(const char *word)
+{
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        if (!strcmp(commands[i]->name, word))
+            return commands[i];
+    return NULL;
+}
+
+/* "docent -L DIR index FOLDER": options may stand before the verb. Moves the verb to argv[1]. */
+static void verb_first(int argc, char **argv)
+{
+    static const char *const with_value[] = {"-L", "--library", "--models", "--embedder", "--generator",
+                                             "-t", "--threads", "--log"};
+
+    for (int i = 1; i < argc && argv[i][0] == '-'; i++) {
+        for (size_t k = 0; k < sizeof with_value / sizeof with_value[0]; k++)
+            if (!strcmp(argv[i], with_value[k])) {
+                i++;
+                break;
+            }
+        if (i + 1 < argc && command_of(argv[i + 1])) {
+            char *verb = argv[i + 1];
+            memmove(argv + 2, argv + 1, (size_t)i * sizeof *argv);
+            argv[1] = verb;
+            return;
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
-    const char *word = argc > 1 ? argv[1] : "";
+    const char *word;
 
+    verb_first(argc, argv);
+    word = argc > 1 ? argv[1] : "";
     if (!*word || !strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help")) {
         print_usage(*word ? stdout : stderr);
         return *word ? EXIT_OK : EXIT_USAGE;
@@ -43,9 +74,8 @@ int main(int argc, char **argv)
         puts("docent " DOCENT_VERSION);
         return EXIT_OK;
     }
-    for (size_t i = 0; i < N_COMMANDS; i++)
-        if (!strcmp(commands[i]->name, word))
-            return commands[i]->run(argc - 2, argv + 2);
+    if (command_of(word))
+        return command_of(word)->run(argc - 2, argv + 2);
     fprintf(stderr, "docent: no command \"%.40s\"", word);
     if (nearest(word))
         fprintf(stderr, "; did you mean %s?", nearest(word));
