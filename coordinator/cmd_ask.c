@@ -33,7 +33,7 @@ static void show_citation(const struct citation *c, int numbered)
         printf("[%u] ", c->n);
     else
         fputs("  - ", stdout);
-    print_safe(c->path, strlen(c->path));
+    print_path(c->path);
     if (c->paged)
         printf(", page %u", c->page);
     if (c->section && c->section[0]) {

@@ -131,7 +131,7 @@ static void print_results(const struct results *r, int explain, struct arena *a)
         const struct passage *p = &r->at[i];
         const char *path = p->doc.n_paths ? p->doc.paths[0] : "(no path)";
         printf("%2u. ", i + 1);
-        print_safe(path, strlen(path));
+        print_path(path);
         if (p->doc.paged)
             printf(", page %u", p->chunk.page);
         if (p->chunk.section[0]) {

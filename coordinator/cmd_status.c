@@ -116,7 +116,7 @@ static void print_failures(const json_t *failures)
         const char *path = json_str(f, "path", "");
         const char *reason = json_str(f, "reason", "");
         printf("  %-11s ", json_str(f, "status", ""));
-        print_safe(path, strlen(path));
+        print_path(path);
         fputs(": ", stdout);
         print_safe(reason, strlen(reason));
         putchar('\n');
@@ -133,7 +133,7 @@ static void print_documents(const json_t *docs)
         path = path ? path : "(no path)";
         printf("  %.8s  %-8s %6lld pages  ", json_str(d, "doc", ""), json_str(d, "type", ""),
                (long long)json_integer_value(json_object_get(d, "pages")));
-        print_safe(path, strlen(path));
+        print_path(path);
         if (json_integer_value(json_object_get(d, "hidden_spans")))
             printf("  (%lld hidden runs of text left out)",
                    (long long)json_integer_value(json_object_get(d, "hidden_spans")));

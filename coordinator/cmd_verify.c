@@ -80,7 +80,7 @@ static void on_verdict(void *arg, uint32_t n, const struct claim *c, const struc
         return;
     }
     printf("[%u] %s: ", n, proof_name(v->proof));
-    print_safe(c->path, strlen(c->path));
+    print_path(c->path);
     printf(", page %u, bytes %u-%u", c->page, c->start, c->end);
     if (v->proof != PROVEN) {
         fputs(": ", stdout);

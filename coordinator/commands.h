@@ -27,6 +27,8 @@ void say_missing(const struct globals *g, const struct engine *en);
 int colours(void);
 /* Writes text to stdout with control characters shown as '?'. */
 void print_safe(const char *text, size_t n);
+/* A path as people read it: without the folder they stand in. */
+void print_path(const char *path);
 /* Prints v on one line to stdout; gives it up. Returns EXIT_OK, or EXIT_FAILED when stdout is gone. */
 int print_json(void *json);
 

@@ -95,3 +95,13 @@ int print_json(void *json)
     mem_give(line);
     return fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;
 }
+
+void print_path(const char *path)
+{
+    char here[4096];
+    size_t n = getcwd(here, sizeof here) ? strlen(here) : 0;
+
+    if (n > 1 && !strncmp(path, here, n) && path[n] == '/')
+        path += n + 1;
+    print_safe(path, strlen(path));
+}
