@@ -5,7 +5,7 @@
  * Han, Kana, Hangul, Thai ... runs: every character and every pair of neighbours (a query: the pairs;
  * a run of one character: itself).
  * Two readers give the same terms: words of ASCII letters and digits are read directly; a word that touches other
- * bytes goes through fold.c (about 10 times slower). */
+ * bytes goes through fold.c. */
 #include <string.h>
 
 #include "base/hash.h"

@@ -1,5 +1,5 @@
 /* postings_read.c - a shard's postings as a snapshot sees them, and their proof (postings_impl.h).
- * All block pointers are resolved when the view opens (about 0.2 us a block), so that a query makes no B-tree lookup.
+ * All block pointers are resolved when the view opens (1.7 ms for 100,000 chunks with their vectors), so that a query makes no B-tree lookup.
  * Term blocks are proven by the store then; list values on first use. */
 #include <stdio.h>
 #include <string.h>

@@ -309,7 +309,7 @@ static int lens_write(struct postings_batch *b, struct err *e)
 }
 
 struct ordered {
-    uint64_t head; /* the first eight bytes, so that most comparisons stay here (a tenth of storing) */
+    uint64_t head; /* the first eight bytes, so that most comparisons stay here */
     struct batch_term *t;
 };
 

@@ -1,6 +1,6 @@
 /* stem.c - Snowball stemmers with a cache of words (see stem.h).
- * Porter's English stemmer takes about 300 ns a word; texts repeat their words, so a direct-mapped cache
- * of 8,192 words (512 KiB a thread) answers more than 9 in 10. A set belongs to one thread, is made at
+ * Texts repeat their words, so a direct-mapped cache of 8,192 words (512 KiB a thread) stands before the
+ * stemmers. A set belongs to one thread, is made at
  * its first analysis and freed by the thread's end. */
 #include "index/stem.h"
 

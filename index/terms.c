@@ -2,7 +2,7 @@
  * Entry: varint shared, varint rest, rest bytes, varint postings, varint removed, and when there are postings
  * varint place: 0 = the list follows (varint bytes, bytes), else T_POST value + 1 and varint offset.
  * Behind the entries: u32 offsets of the whole terms, u32 their number. A lookup is a binary search
- * over those and at most 16 steps: about 150 ns. */
+ * over those and at most 16 steps. */
 #include <string.h>
 
 #include "index/postings_impl.h"
