@@ -20,7 +20,7 @@ struct pass {
     uint32_t layer;
     size_t n; /* rows */
     const float *norm; /* the norm's weight in step_norm */
-    const float *bias; /* is added to x first, or NULL */
+    const float *bias; /* of the product before the next norm: is added to x there; or NULL */
     int packed; /* the next product wants int8 rows */
 };
 
@@ -136,8 +136,11 @@ static void step_swiglu(const struct pass *p, size_t row)
 {
     size_t ffn = p->g->c.ffn;
     float *gate = p->g->work.gate + row * ffn;
+    float *up = p->g->work.up + row * ffn;
 
-    p->g->kern->swiglu(gate, p->g->work.up + row * ffn, ffn, gate);
+    add(gate, p->y->bgate, ffn);
+    add(up, p->y->bup, ffn);
+    p->g->kern->swiglu(gate, up, ffn, gate);
     quantise_row(p, gate, ffn, row);
 }
 
@@ -272,7 +275,6 @@ static void layer(struct pass *p, size_t n_attend)
     p->bias = y->bo;
     p->packed = wants_int8(&y->gate, &y->up, NULL);
     each_row(p, step_norm);
-    p->bias = NULL;
     feed(p, w->h, p->g->c.hidden);
     in[0] = job(p, &y->gate, w->gate, 0);
     in[1] = job(p, &y->up, w->up, 0);
@@ -282,6 +284,7 @@ static void layer(struct pass *p, size_t n_attend)
     feed(p, w->gate, p->g->c.ffn);
     out = job(p, &y->down, w->x, 1);
     multiply(p, &out, 1);
+    p->bias = y->bdown;
 }
 
 /* The head is a fifth of a small model's work: only rows that want logits go through it. */

@@ -37,7 +37,7 @@ int gen_config_dir(struct gen_config *c, const char *dir, struct err *e); /* con
 struct gen_layer {
     float *attn_norm, *ffn_norm; /* [H] */
     float *q_norm, *k_norm; /* [D] or NULL */
-    float *bq, *bk, *bv, *bo; /* or NULL */
+    float *bq, *bk, *bv, *bo, *bgate, *bup, *bdown; /* biases, or NULL */
     struct qmat q, k, v, o, gate, up, down;
 };
 

@@ -8,7 +8,7 @@
 
 enum slot {
     ATTN_NORM, Q_PROJ, K_PROJ, V_PROJ, O_PROJ, Q_BIAS, K_BIAS, V_BIAS, O_BIAS, Q_NORM, K_NORM,
-    FFN_NORM, GATE, UP, DOWN
+    FFN_NORM, GATE, UP, DOWN, GATE_BIAS, UP_BIAS, DOWN_BIAS
 };
 
 static const struct {
@@ -29,6 +29,9 @@ static const struct {
     [GATE] = {"ffn_gate.weight", "mlp.gate_proj.weight"},
     [UP] = {"ffn_up.weight", "mlp.up_proj.weight"},
     [DOWN] = {"ffn_down.weight", "mlp.down_proj.weight"},
+    [GATE_BIAS] = {"ffn_gate.bias", "mlp.gate_proj.bias"},
+    [UP_BIAS] = {"ffn_up.bias", "mlp.up_proj.bias"},
+    [DOWN_BIAS] = {"ffn_down.bias", "mlp.down_proj.bias"},
 };
 
 struct loading {
@@ -120,6 +123,9 @@ static void load_layer(struct loading *l, const struct gen_config *c, uint32_t i
     matrix(l, name_of(l, GATE, i, n), c->ffn, c->hidden, &y->gate);
     matrix(l, name_of(l, UP, i, n), c->ffn, c->hidden, &y->up);
     matrix(l, name_of(l, DOWN, i, n), c->hidden, c->ffn, &y->down);
+    y->bgate = vector_if(l, name_of(l, GATE_BIAS, i, n), c->ffn);
+    y->bup = vector_if(l, name_of(l, UP_BIAS, i, n), c->ffn);
+    y->bdown = vector_if(l, name_of(l, DOWN_BIAS, i, n), c->hidden);
 }
 
 /* Every tensor of the file must have been asked for: one that was not would mean another model. */

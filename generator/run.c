@@ -77,6 +77,7 @@ static int find_stop(struct output *o, size_t from, size_t *hold)
                 *hold = k;
     }
     if (found) {
+        first = utf8_floor(o->text.data, first); /* a stop that begins inside a character */
         o->text.len = first;
         o->text.data[first] = 0;
         *hold = 0;
