@@ -1,6 +1,7 @@
 /* test_tok_bpe.c - byte-level BPE against ids of Hugging Face tokenizers, and its pieces. */
 #include "tests/support/test.h"
 
+#include "base/file.h"
 #include "base/json.h"
 #include "nn/pretok.h"
 #include "nn/tok_impl.h"
@@ -313,6 +314,131 @@ static void test_roberta_vocabulary_gives_the_recorded_ids(void **state)
     against_recorded("roberta-base", "roberta.json", "Xenova/all-distilroberta-v1");
 }
 
+/* ---- a GGUF vocabulary with its list of texts (.inp) and ids (.out) ---- */
+
+static void against_lists(const char *name)
+{
+    static const char mark[] = "\n__ggml_vocab_test__\n";
+    char rel[256];
+    const char *p;
+    struct weights *w = NULL;
+    struct tokenizer *t = NULL;
+    struct buf texts;
+    struct buf ids;
+    struct arena a;
+    struct err e = {0};
+    char *at;
+    char *line;
+    size_t n_cases = 0;
+
+    snprintf(rel, sizeof rel, "data/tokenizers/gguf/%s", name);
+    p = test_shared(rel);
+    if (!p)
+        skip();
+    assert_ok(weights_open(&w, p, &e), e);
+    assert_ok(tokenizer_open_gguf(&t, w, &e), e);
+    buf_init(&texts, 1 << 22);
+    buf_init(&ids, 1 << 22);
+    snprintf(rel, sizeof rel, "data/tokenizers/gguf/%s.inp", name);
+    assert_ok(file_read(&texts, test_shared(rel), &e), e);
+    snprintf(rel, sizeof rel, "data/tokenizers/gguf/%s.out", name);
+    assert_ok(file_read(&ids, test_shared(rel), &e), e);
+    arena_init(&a, 1 << 24);
+    at = texts.data;
+    line = ids.data;
+    while (at && line && *line) {
+        char *end = strstr(at, mark);
+        size_t len = end ? (size_t)(end - at) : strlen(at);
+        struct token *out;
+        size_t n;
+        arena_reset(&a);
+        assert_ok(tokenizer_encode(t, at, len, 0, &a, &out, &n, &e), e);
+        for (size_t i = 0; i < n; i++)
+            assert_int_equal(out[i].id, strtol(line, &line, 10));
+        line += strspn(line, " ");
+        if (*line != '\n')
+            print_error("case %zu: fewer tokens than recorded\n", n_cases);
+        assert_int_equal(*line, '\n');
+        line++;
+        at = end ? end + sizeof mark - 1 : NULL;
+        n_cases++;
+    }
+    assert_true(n_cases > 30);
+    arena_free(&a);
+    buf_free(&texts);
+    buf_free(&ids);
+    tokenizer_close(t);
+    weights_close(w);
+}
+
+static void test_gpt2_vocabulary_gives_the_listed_ids(void **state)
+{
+    (void)state;
+    against_lists("ggml-vocab-gpt-2.gguf");
+}
+
+static void test_unknown_pre_tokenizer_is_refused_by_name(void **state)
+{
+    const char *p = test_shared("data/tokenizers/gguf/ggml-vocab-falcon.gguf");
+    struct weights *w = NULL;
+    struct tokenizer *t = NULL;
+    struct err e = {0};
+
+    (void)state;
+    if (!p)
+        skip();
+    assert_ok(weights_open(&w, p, &e), e);
+    assert_int_equal(tokenizer_open_gguf(&t, w, &e), ERR_UNSUPPORTED);
+    assert_non_null(strstr(e.msg, "falcon"));
+    weights_close(w);
+}
+
+/* golden.json of tiny models: text -> ids with the post-processor's additions */
+static void test_tiny_models_give_the_recorded_ids(void **state)
+{
+    static const char *const models[] = {"gpt2", "qwen2", "qwen3", "llama3-rope", "gpt_neox"};
+
+    (void)state;
+    for (size_t m = 0; m < sizeof models / sizeof *models; m++) {
+        char rel[256];
+        char golden[256];
+        struct tokenizer t = {0};
+        struct err e = {0};
+        struct arena a;
+        json_t *root;
+        json_t *want;
+        json_t *c;
+        size_t i;
+        snprintf(rel, sizeof rel, "data/models/tiny/%s/tokenizer.json", models[m]);
+        snprintf(golden, sizeof golden, "data/models/tiny/%s/golden.json", models[m]);
+        if (!test_shared(rel))
+            skip();
+        root = load(test_shared(rel));
+        want = load(test_shared(golden));
+        assert_ok(tok_bpe_open_json(&t, root, test_shared(rel), &e), e);
+        arena_init(&a, 1 << 22);
+        json_array_foreach(json_object_get(want, "tokenizer"), i, c) {
+            const json_t *text = json_object_get(c, "text");
+            const json_t *ids = json_object_get(c, "ids");
+            struct token *out;
+            size_t n;
+            if (json_object_get(c, "pair"))
+                continue;
+            n = encode(&t, json_string_value(text), json_string_length(text),
+                       TOK_ADD_ENDS | TOK_SPECIAL, &a, &out);
+            if (n != json_array_size(ids))
+                print_error("%s case %zu: %zu tokens\n", models[m], i, n);
+            assert_int_equal(n, json_array_size(ids));
+            for (size_t k = 0; k < n; k++)
+                assert_int_equal(out[k].id, json_integer_value(json_array_get(ids, k)));
+        }
+        arena_free(&a);
+        json_decref(root);
+        json_decref(want);
+        t.kind->close(t.self);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -325,6 +451,9 @@ int main(void)
         cmocka_unit_test(test_wrong_files_are_refused_by_name),
         cmocka_unit_test(test_load_survives_every_failed_allocation),
         cmocka_unit_test(test_roberta_vocabulary_gives_the_recorded_ids),
+        cmocka_unit_test(test_gpt2_vocabulary_gives_the_listed_ids),
+        cmocka_unit_test(test_unknown_pre_tokenizer_is_refused_by_name),
+        cmocka_unit_test(test_tiny_models_give_the_recorded_ids),
     };
 
     return cmocka_run_group_tests_name("tok_bpe", tests, NULL, NULL);
