@@ -53,12 +53,13 @@ static int read_window(struct embedder *em, const char *dir, struct err *e)
     return rc;
 }
 
-/* Only mean pooling over all tokens is run here; another kind is refused by name. */
+/* Only mean pooling over all tokens is run here; another kind, or two at once (their vectors would be joined), is refused. */
 static int read_pooling(const char *dir, struct err *e)
 {
+    static const char mean[] = "pooling_mode_mean_tokens";
     char path[4200];
-    json_t *o;
-    int mean;
+    const char *key;
+    json_t *o, *v;
     int rc;
 
     snprintf(path, sizeof path, "%s/1_Pooling/config.json", dir);
@@ -67,19 +68,53 @@ static int read_pooling(const char *dir, struct err *e)
     rc = json_parse_file(&o, path, e);
     if (rc)
         return rc;
-    mean = json_is_true(json_object_get(o, "pooling_mode_mean_tokens"));
+    if (!json_is_true(json_object_get(o, mean)))
+        rc = err_set(e, ERR_UNSUPPORTED, "%s: only mean pooling is supported", path);
+    json_object_foreach(o, key, v)
+        if (!rc && json_is_true(v) && !strncmp(key, "pooling_mode_", 13) && strcmp(key, mean) != 0)
+            rc = err_set(e, ERR_UNSUPPORTED, "%s: %.60s; only mean pooling is supported", path, key);
     json_decref(o);
-    return mean ? 0 : err_set(e, ERR_UNSUPPORTED, "%s: only mean pooling is supported", path);
+    return rc;
+}
+
+/* A module behind the pooling (a dense layer) would change every vector: refused, not left out. */
+static int read_modules(const char *dir, struct err *e)
+{
+    static const char *const known[] = {"Transformer", "Pooling", "Normalize"};
+    char path[4200];
+    json_t *o, *m;
+    size_t i;
+    int rc;
+
+    snprintf(path, sizeof path, "%s/modules.json", dir);
+    if (access(path, R_OK) < 0)
+        return 0;
+    rc = json_parse_file(&o, path, e);
+    if (rc)
+        return rc;
+    json_array_foreach(o, i, m) {
+        const char *type = json_str(m, "type", "");
+        const char *dot = strrchr(type, '.');
+        size_t k = 0;
+        while (k < 3 && strcmp(dot ? dot + 1 : type, known[k]) != 0)
+            k++;
+        if (k == 3 && !rc)
+            rc = err_set(e, ERR_UNSUPPORTED, "%s: module %.80s is not supported", path, type);
+    }
+    json_decref(o);
+    return rc;
 }
 
 static int open_scratch(struct embedder *em, struct err *e)
 {
-    em->n_scratch = team_size(em->team);
-    em->scratch = mem_take((size_t)em->n_scratch, sizeof *em->scratch);
+    int n = team_size(em->team);
+
+    em->scratch = mem_take((size_t)n, sizeof *em->scratch);
     if (!em->scratch)
         return err_set(e, ERR_NOMEM, "embedder");
-    for (int i = 0; i < em->n_scratch; i++)
+    for (int i = 0; i < n; i++)
         arena_init(&em->scratch[i], GIB);
+    em->n_scratch = n;
     return 0;
 }
 
@@ -110,6 +145,8 @@ static int open_parts(struct embedder *em, const char *dir, const struct embedde
         rc = read_window(em, dir, e);
     if (!rc)
         rc = read_pooling(dir, e);
+    if (!rc)
+        rc = read_modules(dir, e);
     if (!rc)
         rc = open_scratch(em, e);
     return rc;

@@ -169,6 +169,9 @@ def bert(out, vocab):
     write(f"{d}/sentence_bert_config.json", {"max_seq_length": WINDOW, "do_lower_case": False})
     write(f"{d}/1_Pooling/config.json", {"word_embedding_dimension": HIDDEN, "pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True,
                                          "pooling_mode_max_tokens": False, "pooling_mode_mean_sqrt_len_tokens": False})
+    kinds = (("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize"))
+    write(f"{d}/modules.json", [{"idx": i, "name": str(i), "path": path, "type": "sentence_transformers.models." + kind}
+                                for i, (path, kind) in enumerate(kinds)])
     save(f"{d}/model.safetensors", t)
     cases = []
     for text in TEXTS:
