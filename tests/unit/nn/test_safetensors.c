@@ -293,6 +293,39 @@ static void test_every_failed_allocation_is_reported(void **state)
     weights_close(w);
 }
 
+static void test_recorded_hostile_files_are_refused(void **state)
+{
+    const char *index = test_shared("data/models/hostile/index.tsv");
+    FILE *f = index ? fopen(index, "r") : NULL;
+    char line[1024];
+    size_t seen = 0;
+
+    (void)state;
+    if (!f)
+        skip();
+    while (fgets(line, sizeof line, f)) {
+        char rel[1200];
+        struct weights *w = NULL;
+        struct err e = {0};
+        unsigned number = 0;
+        int rc;
+        line[strcspn(line, "\t\n")] = 0;
+        if (sscanf(line, "s%u", &number) != 1 && strcmp(line, "ok.safetensors") != 0)
+            continue;
+        snprintf(rel, sizeof rel, "data/models/hostile/%s", line);
+        rc = weights_open(&w, test_shared(rel), &e);
+        weights_close(w);
+        if (!number)
+            assert_ok(rc, e);
+        else if (!rc)
+            print_error("%s was accepted\n", line);
+        assert_true(!number || (rc && strstr(e.msg, line)));
+        seen++;
+    }
+    fclose(f);
+    assert_int_equal(seen, 38);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -305,6 +338,7 @@ int main(void)
         cmocka_unit_test(test_an_index_names_shards_of_its_own_folder_only),
         cmocka_unit_test(test_what_is_not_there_is_said_so),
         cmocka_unit_test(test_every_failed_allocation_is_reported),
+        cmocka_unit_test(test_recorded_hostile_files_are_refused),
     };
 
     return cmocka_run_group_tests_name("safetensors", tests, setup, teardown);

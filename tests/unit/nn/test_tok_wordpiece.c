@@ -3,11 +3,15 @@
 #include "tests/support/test.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/utf8.h"
 #include "nn/tokenizer.h"
 
+#define V(vocab)                                                                                   \
+    "{\"added_tokens\":[{\"id\":2,\"content\":\"[SEP]\"},{\"id\":9,\"content\":\"[X]\"}],"         \
+    "\"model\":{\"type\":\"WordPiece\",\"vocab\":{" vocab "}}}"
 #define TINY "tests/golden/wordpiece-tiny/"
 
 static struct arena arena;
@@ -336,6 +340,76 @@ static void test_ids_of_other_projects_cases_are_equal(void **state)
     assert_int_equal(wrong, 0);
 }
 
+static void test_recorded_hostile_tokenizers_are_refused(void **state)
+{
+    static const char *const names[] = {"d16-token-id-out-of-range",  "d17-token-id-negative",
+                                        "d18-token-id-twice",         "d19-merge-unknown",
+                                        "d20-merge-no-blank",         "d21-model-type-unknown",
+                                        "d22-normalizer-nested-deep", "d23-charsmap-wild"};
+
+    (void)state;
+    if (!test_shared("data/models/hostile"))
+        skip();
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct tokenizer *t = NULL;
+        struct err e = {0};
+        char rel[200];
+        int rc;
+        snprintf(rel, sizeof rel, "data/models/hostile/%s", names[i]);
+        rc = tokenizer_open_dir(&t, test_shared(rel), &e);
+        if (!rc || !strstr(e.msg, names[i]))
+            print_error("%s: %s\n", names[i], rc ? e.msg : "was accepted");
+        tokenizer_close(t);
+        assert_true(rc && strstr(e.msg, names[i]));
+    }
+}
+
+/* Vocabularies that the recorded cases do not break: holes, a missing [UNK], ids of added tokens
+ * behind the vocabulary. */
+static void test_vocabularies_that_lack_something_are_refused(void **state)
+{
+    static const struct {
+        const char *json;
+        int code;
+        const char *words;
+    } cases[] = {
+        {V("\"[UNK]\":0,\"[CLS]\":1,\"[SEP]\":2,\"a\":3"), 0, ""},
+        {V("\"[UNK]\":0,\"[CLS]\":1,\"[SEP]\":2,\"a\":4"), ERR_FORMAT, "outside"},
+        {V("\"[UNK]\":0,\"[CLS]\":1,\"[SEP]\":1,\"a\":3"), ERR_FORMAT, "twice"},
+        {V("\"[CLS]\":0,\"[SEP]\":1"), ERR_FORMAT, "unknown token"},
+        {V("\"[UNK]\":0,\"[SEP]\":1"), ERR_FORMAT, "[CLS]"},
+        {V("\"[UNK]\":0,\"[CLS]\":1,\"[SEP]\":2,\"a\":3.5"), ERR_FORMAT, "outside"},
+        {V(""), ERR_FORMAT, "0 entries"},
+        {"{\"model\":{\"type\":\"WordPiece\",\"vocab\":[]}}", ERR_FORMAT, "0 entries"},
+        {"{\"model\":{\"type\":\"WordPiece\"}}", ERR_FORMAT, "0 entries"},
+        {"[]", ERR_FORMAT, "0 entries"},
+    };
+    char *dir = test_mkdir();
+    char path[1200];
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/tokenizer.json", dir);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct tokenizer *t = NULL;
+        struct token *got;
+        struct err e = {0};
+        int rc;
+        assert_ok(file_replace(path, cases[i].json, strlen(cases[i].json), &e), e);
+        rc = tokenizer_open_dir(&t, dir, &e);
+        if (rc != cases[i].code || (rc && !strstr(e.msg, cases[i].words)))
+            print_error("%s: %s\n", cases[i].json, e.msg);
+        assert_int_equal(rc, cases[i].code);
+        assert_true(!rc || strstr(e.msg, cases[i].words));
+        if (t) { /* an added token without a row is never given out */
+            assert_int_equal(encode(t, "a [X] [SEP]", 11, TOK_SPECIAL, &got), 5);
+            assert_int_equal(tokenizer_vocab(t), 4);
+        }
+        tokenizer_close(t);
+    }
+    test_rmdir(dir);
+    mem_give(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -347,6 +421,8 @@ int main(void)
         cmocka_unit_test(test_a_megabyte_without_a_blank_takes_less_than_a_second),
         cmocka_unit_test(test_ids_of_the_default_model_equal_the_reference),
         cmocka_unit_test(test_ids_of_other_projects_cases_are_equal),
+        cmocka_unit_test(test_recorded_hostile_tokenizers_are_refused),
+        cmocka_unit_test(test_vocabularies_that_lack_something_are_refused),
     };
 
     return cmocka_run_group_tests_name("WordPiece", tests, setup, teardown);
