@@ -24,6 +24,8 @@ int queue_open(struct queue **out, size_t bound, struct err *e)
     if (q)
         q->items = mem_take(bound, sizeof *q->items);
     if (!q || !q->items || bound == 0) {
+        if (q)
+            mem_give(q->items);
         mem_give(q);
         return err_set(e, ERR_NOMEM, "queue of %zu", bound);
     }
