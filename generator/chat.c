@@ -1,7 +1,7 @@
 /* chat.c - messages to prompt ids by the model's own template.
- * The template's text is only looked at, never executed: ChatML is known by its markers. The markers
- * are put as tokens; what people wrote is encoded without special tokens, so that a text that spells
- * a marker cannot end its message. */
+ * The template's text is only looked at, never executed: ChatML is known by its markers. The
+ * markers are put as tokens; what people wrote is encoded without special tokens, so that a text
+ * that spells a marker cannot end its message. */
 #include <string.h>
 
 #include "generator/gen_impl.h"
@@ -52,8 +52,8 @@ static int put_text(struct ids *o, const struct tokenizer *t, const char *text, 
 }
 
 /* <|im_start|>role NEWLINE text<|im_end|>NEWLINE */
-static int put_message(struct ids *o, const struct tokenizer *t, const char *role,
-                       const char *text, size_t n, struct err *e)
+static int put_message(struct ids *o, const struct tokenizer *t, const char *role, const char *text,
+                       size_t n, struct err *e)
 {
     char *whole = arena_printf(o->a, "%s\n%.*s", role, (int)n, text);
     int rc;
@@ -61,9 +61,12 @@ static int put_message(struct ids *o, const struct tokenizer *t, const char *rol
     if (!whole || n > INT32_MAX)
         return err_set(e, ERR_LIMIT, "prompt: the request's memory is used up");
     rc = put_marker(o, t, "<|im_start|>", e);
-    if (!rc) rc = put_text(o, t, whole, strlen(whole), e);
-    if (!rc) rc = put_marker(o, t, "<|im_end|>", e);
-    if (!rc) rc = put_text(o, t, "\n", 1, e);
+    if (!rc)
+        rc = put_text(o, t, whole, strlen(whole), e);
+    if (!rc)
+        rc = put_marker(o, t, "<|im_end|>", e);
+    if (!rc)
+        rc = put_text(o, t, "\n", 1, e);
     return rc;
 }
 
@@ -117,8 +120,10 @@ int generator_chat_ids(const struct generator *g, const struct gen_message *m, s
         rc = put_message(&o, g->tok, "system", system, system_n, e);
     for (size_t i = 0; !rc && i < n; i++)
         rc = put_message(&o, g->tok, m[i].role, m[i].text, strlen(m[i].text), e);
-    if (!rc) rc = put_marker(&o, g->tok, "<|im_start|>", e);
-    if (!rc) rc = put_text(&o, g->tok, "assistant\n", 10, e);
+    if (!rc)
+        rc = put_marker(&o, g->tok, "<|im_start|>", e);
+    if (!rc)
+        rc = put_text(&o, g->tok, "assistant\n", 10, e);
     *ids = o.v;
     *n_ids = rc ? 0 : o.n;
     return rc;

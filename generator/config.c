@@ -122,15 +122,15 @@ static int gguf_vocab(struct gen_config *c, const struct weights *w, struct err 
     for (size_t i = 0; i < 3; i++) {
         size_t have = weights_meta_len(w, lists[i]);
         if (have && have != c->vocab)
-            return err_set(e, ERR_FORMAT, "%s has %zu entries, token_embd.weight %u", lists[i], have,
-                           c->vocab);
+            return err_set(e, ERR_FORMAT, "%s has %zu entries, token_embd.weight %u", lists[i],
+                           have, c->vocab);
     }
     if (weights_meta_len(w, lists[0]) && !weights_meta_item(w, lists[0], 0, &n))
         return err_set(e, ERR_FORMAT, "%s is no list of texts", lists[0]);
     for (size_t i = 0; i < 2; i++) {
         const json_t *v = weights_meta(w, ids[i]);
-        if (v && (!json_is_integer(v) || json_integer_value(v) < 0 ||
-                  json_integer_value(v) >= c->vocab))
+        if (v &&
+            (!json_is_integer(v) || json_integer_value(v) < 0 || json_integer_value(v) >= c->vocab))
             return err_set(e, ERR_FORMAT, "%s is outside the vocabulary of %u", ids[i], c->vocab);
     }
     return 0;
@@ -172,8 +172,8 @@ int gen_config_gguf(struct gen_config *c, const struct weights *w, struct err *e
 
 /* ---- config.json ---- */
 
-static int get(const json_t *j, const char *key, json_int_t most, json_int_t fallback, uint32_t *out,
-               struct err *e)
+static int get(const json_t *j, const char *key, json_int_t most, json_int_t fallback,
+               uint32_t *out, struct err *e)
 {
     long long v;
     const json_t *have = json_object_get(j, key);
@@ -233,19 +233,29 @@ static int from_json(struct gen_config *c, const json_t *j, struct err *e)
 
     c->rope_base = 10000;
     c->rope_half = 1;
-    if (!rc) rc = get(j, "num_hidden_layers", LIM_LAYERS, 0, &c->layers, e);
-    if (!rc) rc = get(j, "hidden_size", LIM_DIM, 0, &c->hidden, e);
-    if (!rc) rc = get(j, "intermediate_size", 8 * LIM_DIM, 0, &c->ffn, e);
-    if (!rc) rc = get(j, "num_attention_heads", LIM_DIM, 0, &c->heads, e);
-    if (!rc) rc = get(j, "num_key_value_heads", LIM_DIM, c->heads, &c->kv_heads, e);
-    if (!rc) rc = get(j, "vocab_size", LIM_VOCAB, 0, &c->vocab, e);
-    if (!rc) rc = get(j, "max_position_embeddings", INT32_MAX, 2048, &c->context, e);
+    if (!rc)
+        rc = get(j, "num_hidden_layers", LIM_LAYERS, 0, &c->layers, e);
+    if (!rc)
+        rc = get(j, "hidden_size", LIM_DIM, 0, &c->hidden, e);
+    if (!rc)
+        rc = get(j, "intermediate_size", 8 * LIM_DIM, 0, &c->ffn, e);
+    if (!rc)
+        rc = get(j, "num_attention_heads", LIM_DIM, 0, &c->heads, e);
+    if (!rc)
+        rc = get(j, "num_key_value_heads", LIM_DIM, c->heads, &c->kv_heads, e);
+    if (!rc)
+        rc = get(j, "vocab_size", LIM_VOCAB, 0, &c->vocab, e);
+    if (!rc)
+        rc = get(j, "max_position_embeddings", INT32_MAX, 2048, &c->context, e);
     if (!rc)
         rc = get(j, "head_dim", 1024, c->hidden >= c->heads ? c->hidden / c->heads : 1,
                  &c->head_dim, e);
-    if (!rc) rc = json_num(j, "rms_norm_eps", eps, &eps, e);
-    if (!rc) rc = json_num(j, "rope_theta", c->rope_base, &c->rope_base, e);
-    if (!rc) rc = dir_scaling(c, j, e);
+    if (!rc)
+        rc = json_num(j, "rms_norm_eps", eps, &eps, e);
+    if (!rc)
+        rc = json_num(j, "rope_theta", c->rope_base, &c->rope_base, e);
+    if (!rc)
+        rc = dir_scaling(c, j, e);
     if (rc)
         return rc;
     if (strcmp(act, "silu") != 0)

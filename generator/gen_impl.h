@@ -61,8 +61,8 @@ void rope_frequencies(const struct gen_config *c, const float *factors, float *o
 void rope_turn(float *x, uint32_t heads, uint32_t dim, uint32_t rope_dim, int half,
                const float *freq, uint32_t pos);
 
-/* kvcache.c: keys by blocks of 16 positions [16-block][D][16], values [position][D], a plane for each
- * layer and kv head; halves, or floats in fp32 mode. */
+/* kvcache.c: keys by blocks of 16 positions [16-block][D][16], values [position][D], a plane for
+ * each layer and kv head; halves, or floats in fp32 mode. */
 struct gen_seq {
     struct generator *g;
     uint32_t len, cap; /* tokens held, tokens that fit */

@@ -72,8 +72,8 @@ static int gguf_chat(struct generator *g, struct err *e)
 /* What ends an answer: the file's end token and the names that models give to ends of turns. */
 static void find_ends(struct generator *g)
 {
-    static const char *const names[] = {"<|endoftext|>", "<|im_end|>", "</s>", "<|eot_id|>",
-                                        "<|end_of_text|>", "<|end|>"};
+    static const char *const names[] = {"<|endoftext|>", "<|im_end|>",      "</s>",
+                                        "<|eot_id|>",    "<|end_of_text|>", "<|end|>"};
     int32_t eos = tokenizer_eos(g->tok);
 
     if (eos >= 0)
@@ -122,16 +122,20 @@ static int fill(struct generator *g, const char *path, const struct generator_op
 
     g->kern = qkern_pick(o->kern);
     if (!g->kern)
-        return err_set(e, ERR_INVALID, "no kernels '%.20s' here", o->kern ? o->kern : "DOCENT_KERN");
+        return err_set(e, ERR_INVALID, "no kernels '%.20s' here",
+                       o->kern ? o->kern : "DOCENT_KERN");
     g->name = name_from(path);
     if (!g->name)
         return err_set(e, ERR_NOMEM, "model name");
     rc = weights_open(&g->w, path, e);
-    if (!rc) rc = gguf ? gen_config_gguf(&g->c, g->w, e) : gen_config_dir(&g->c, path, e);
+    if (!rc)
+        rc = gguf ? gen_config_gguf(&g->c, g->w, e) : gen_config_dir(&g->c, path, e);
     if (!rc)
         rc = gen_model_load(&g->m, &g->c, g->w, o->fp32_activations, g->team, &g->keep, e);
-    if (!rc && !o->without_tokenizer) rc = open_tokenizer(g, path, gguf, e);
-    if (!rc) rc = weights_id(g->w, g->id, e);
+    if (!rc && !o->without_tokenizer)
+        rc = open_tokenizer(g, path, gguf, e);
+    if (!rc)
+        rc = weights_id(g->w, g->id, e);
     if (rc)
         return rc;
     g->max_context = o->max_context ? o->max_context : 8192;

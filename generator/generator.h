@@ -1,7 +1,7 @@
-/* generator.h - the face of generator: a decoder-only language model that continues token sequences.
- * The model face takes a batch: several sequences, each with any number of new tokens, go through the
- * layers in one pass. A sequence's logits do not depend on its batch mates or on the number of threads.
- * Threads: one caller at a time a struct generator (it uses the team inside). */
+/* generator.h - the face of generator: a decoder-only language model that continues token
+ * sequences. The model face takes a batch: several sequences, each with any number of new tokens,
+ * go through the layers in one pass. A sequence's logits do not depend on its batch mates or on the
+ * number of threads. Threads: one caller at a time a struct generator (it uses the team inside). */
 #ifndef DOCENT_GENERATOR_H
 #define DOCENT_GENERATOR_H
 
@@ -55,11 +55,12 @@ struct gen_step {
     float *logits; /* out, [vocab] or [n, vocab], caller's; NULL: not wanted */
 };
 
-/* One pass over all steps. Long inputs are cut into pieces inside. On error no sequence has changed length. */
+/* One pass over all steps. Long inputs are cut into pieces inside. On error no sequence has changed
+ * length. */
 int generator_forward(struct generator *g, struct gen_step *steps, size_t n_steps, struct err *e);
 
-/* Chat: messages to prompt ids by the model's own template (recognised by its text, never executed).
- * ids live in a. */
+/* Chat: messages to prompt ids by the model's own template (recognised by its text, never
+ * executed). ids live in a. */
 struct gen_message {
     const char *role; /* "system", "user", "assistant" */
     const char *text;
@@ -89,7 +90,8 @@ struct gen_result {
 /* Called with whole characters as they are ready; non-zero stops the generation ("cancelled"). */
 typedef int gen_piece_fn(void *arg, const char *text, size_t n);
 
-/* Continues the prompt. Keeps the last prompt's KV cache inside g and reuses its longest common prefix. */
+/* Continues the prompt. Keeps the last prompt's KV cache inside g and reuses its longest common
+ * prefix. */
 int generator_run(struct generator *g, const int32_t *prompt, size_t n_prompt,
                   const struct gen_params *p, gen_piece_fn *on_piece, void *arg, struct arena *a,
                   struct gen_result *out, struct err *e);

@@ -1,7 +1,7 @@
 /* kvcache.c - the keys and values of a sequence (see gen_impl.h).
- * Keys stand in blocks of 16 positions so that a score of 16 positions is one vector: no sum goes across
- * lanes. Halves cost the 135M model 23 KB a token and move its logits by less than int8 does; the fp32 mode
- * keeps floats. */
+ * Keys stand in blocks of 16 positions so that a score of 16 positions is one vector: no sum goes
+ * across lanes. Halves cost the 135M model 23 KB a token and move its logits by less than int8
+ * does; the fp32 mode keeps floats. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -7,8 +7,24 @@
 #include "generator/gen_impl.h"
 
 enum slot {
-    ATTN_NORM, Q_PROJ, K_PROJ, V_PROJ, O_PROJ, Q_BIAS, K_BIAS, V_BIAS, O_BIAS, Q_NORM, K_NORM,
-    FFN_NORM, GATE, UP, DOWN, GATE_BIAS, UP_BIAS, DOWN_BIAS
+    ATTN_NORM,
+    Q_PROJ,
+    K_PROJ,
+    V_PROJ,
+    O_PROJ,
+    Q_BIAS,
+    K_BIAS,
+    V_BIAS,
+    O_BIAS,
+    Q_NORM,
+    K_NORM,
+    FFN_NORM,
+    GATE,
+    UP,
+    DOWN,
+    GATE_BIAS,
+    UP_BIAS,
+    DOWN_BIAS
 };
 
 static const struct {
@@ -71,8 +87,7 @@ static float *vector(struct loading *l, const char *name, uint64_t n)
     if (l->rc)
         return NULL;
     out = arena_take(l->keep, (size_t)n, sizeof *out);
-    l->rc = out ? tensor_to_f32(t, 0, n, out, l->e)
-                : err_set(l->e, ERR_NOMEM, "tensor %s", name);
+    l->rc = out ? tensor_to_f32(t, 0, n, out, l->e) : err_set(l->e, ERR_NOMEM, "tensor %s", name);
     return out;
 }
 
@@ -134,8 +149,8 @@ static void no_strangers(struct loading *l)
     for (size_t i = 0; !l->rc && i < weights_count(l->w); i++) {
         const char *name = weights_at(l->w, i)->name;
         if (!l->used[i] && !strstr(name, "rotary_emb.inv_freq"))
-            l->rc = err_set(l->e, ERR_UNSUPPORTED, "tensor %s has no place in this architecture",
-                            name);
+            l->rc =
+                err_set(l->e, ERR_UNSUPPORTED, "tensor %s has no place in this architecture", name);
     }
 }
 

@@ -1,6 +1,6 @@
-/* rope.c - rotary positions: each pair of values of a head is turned by an angle that grows with the
- * position. Hugging Face pairs i with i + dim/2; GGUF files of the llama family have their rows permuted
- * so that the pairs are neighbours. */
+/* rope.c - rotary positions: each pair of values of a head is turned by an angle that grows with
+ * the position. Hugging Face pairs i with i + dim/2; GGUF files of the llama family have their rows
+ * permuted so that the pairs are neighbours. */
 #include <math.h>
 
 #include "generator/gen_impl.h"

@@ -23,8 +23,8 @@ struct output {
 static int unfinished(const char *s, size_t n)
 {
     unsigned char c = (unsigned char)s[0];
-    size_t want = c >= 0xC2 && c <= 0xDF ? 2 : c >= 0xE0 && c <= 0xEF ? 3 : c >= 0xF0 && c <= 0xF4 ? 4
-                                                                                                : 0;
+    size_t want = c >= 0xF5 ? 0 : c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : c >= 0xC2 ? 2 : 0;
+
     if (n >= want)
         return 0;
     for (size_t i = 1; i < n; i++)
@@ -42,8 +42,7 @@ static void settle(struct output *o, int last)
         char text[4];
         uint32_t cp;
         size_t used = utf8_next(o->raw.data + at, o->raw.len - at, &cp);
-        if (!last && cp == 0xFFFD && used == 1 &&
-            unfinished(o->raw.data + at, o->raw.len - at))
+        if (!last && cp == 0xFFFD && used == 1 && unfinished(o->raw.data + at, o->raw.len - at))
             break;
         buf_add(&o->text, text, utf8_put(text, cp));
         at += used;
@@ -240,13 +239,17 @@ int generator_run(struct generator *g, const int32_t *prompt, size_t n_prompt,
     buf_init(&r.out.text, 64 * MIB);
     r.logits = arena_take(a, g->c.vocab, sizeof *r.logits);
     rc = r.logits ? 0 : err_set(e, ERR_LIMIT, "answer: the request's memory is used up");
-    if (!rc) rc = take_sequence(g, prompt, n_prompt, &reused, e);
-    if (!rc) rc = forward(&r, prompt + reused, n_prompt - reused, e);
+    if (!rc)
+        rc = take_sequence(g, prompt, n_prompt, &reused, e);
+    if (!rc)
+        rc = forward(&r, prompt + reused, n_prompt - reused, e);
     out->prefill_ms = clock_ms() - start;
     out->prompt_tokens = (uint32_t)n_prompt;
     out->reused_tokens = reused;
-    if (!rc) rc = decode_all(&r, e);
-    if (!rc) rc = finish(&r, out, e);
+    if (!rc)
+        rc = decode_all(&r, e);
+    if (!rc)
+        rc = finish(&r, out, e);
     out->decode_ms = clock_ms() - start - out->prefill_ms;
     buf_free(&r.out.raw);
     buf_free(&r.out.text);

@@ -41,8 +41,8 @@ static int32_t best(const float *logits, uint32_t vocab)
     return (int32_t)top;
 }
 
-/* Candidates worth drawing: with less than e^-16 of the best one's chance at temperature t a token is
- * left out, so that the sort sees hundreds, not the whole vocabulary. */
+/* Candidates worth drawing: with less than e^-16 of the best one's chance at temperature t a token
+ * is left out, so that the sort sees hundreds, not the whole vocabulary. */
 static size_t shortlist(const float *logits, uint32_t vocab, float least, struct candidate *out)
 {
     size_t n = 0;

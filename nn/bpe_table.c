@@ -100,8 +100,9 @@ int bpe_set(struct bpe *b, int32_t id, const char *text, size_t len, enum bpe_ki
     uint32_t *slot;
 
     if (id < 0 || id >= b->n)
-        return err_set(e, ERR_FORMAT, "%s: token '%.40s' has id %" PRId32 ", the vocabulary has %"
-                       PRId32, path, text, id, b->n);
+        return err_set(e, ERR_FORMAT,
+                       "%s: token '%.40s' has id %" PRId32 ", the vocabulary has %" PRId32, path,
+                       text, id, b->n);
     if (b->kind[id] != BPE_ABSENT) {
         if (!same(b, b->text[id], text, len))
             return err_set(e, ERR_FORMAT, "%s: two tokens have id %" PRId32, path, id);

@@ -1,6 +1,6 @@
 /* bpe_text.c - text before the matcher: valid UTF-8, composed where the model wants NFC.
- * Text that is fine already, nearly all of it, is passed through without a copy. Otherwise each byte
- * of the copy remembers the source bytes it came from. */
+ * Text that is fine already, nearly all of it, is passed through without a copy. Otherwise each
+ * byte of the copy remembers the source bytes it came from. */
 #include <string.h>
 #include <unicode/uchar.h>
 #include <unicode/unorm2.h>

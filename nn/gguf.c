@@ -19,7 +19,19 @@
 #define INFO_BYTES_MIN 33 /* name length, one byte, n_dims, one dim, type, offset */
 
 enum gguf_type {
-    G_U8, G_I8, G_U16, G_I16, G_U32, G_I32, G_F32, G_BOOL, G_STRING, G_ARRAY, G_U64, G_I64, G_F64,
+    G_U8,
+    G_I8,
+    G_U16,
+    G_I16,
+    G_U32,
+    G_I32,
+    G_F32,
+    G_BOOL,
+    G_STRING,
+    G_ARRAY,
+    G_U64,
+    G_I64,
+    G_F64,
     G_TYPE_COUNT
 };
 /* bytes of a value; 0 where the value says its own length */
@@ -96,8 +108,16 @@ static int by_key(const void *a, const void *b)
 static double number_at(uint32_t type, const unsigned char *p)
 {
     union {
-        uint8_t u8; int8_t i8; uint16_t u16; int16_t i16; uint32_t u32; int32_t i32;
-        uint64_t u64; int64_t i64; float f32; double f64;
+        uint8_t u8;
+        int8_t i8;
+        uint16_t u16;
+        int16_t i16;
+        uint32_t u32;
+        int32_t i32;
+        uint64_t u64;
+        int64_t i64;
+        float f32;
+        double f64;
     } v;
 
     memcpy(&v, p, scalar_bytes[type]);
@@ -122,21 +142,16 @@ static json_t *scalar_json(uint32_t type, const unsigned char *p)
     int64_t i;
 
     switch (type) {
-    case G_BOOL:
-        return json_boolean(*p);
+    case G_BOOL: return json_boolean(*p);
     case G_F32:
-    case G_F64:
-        return json_real(number_at(type, p)); /* NULL for NaN and infinity */
+    case G_F64: return json_real(number_at(type, p)); /* NULL for NaN and infinity */
     case G_U64:
         memcpy(&u, p, sizeof u);
         if (u > INT64_MAX) /* no count or id is this large: whoever wants an integer refuses it */
             return json_real((double)u);
         return json_integer((json_int_t)u);
-    case G_I64:
-        memcpy(&i, p, sizeof i);
-        return json_integer(i);
-    default:
-        return json_integer((json_int_t)number_at(type, p));
+    case G_I64: memcpy(&i, p, sizeof i); return json_integer(i);
+    default: return json_integer((json_int_t)number_at(type, p));
     }
 }
 
@@ -288,9 +303,9 @@ static int tensor_type(uint32_t ggml, enum wtype *out)
     static const struct {
         uint32_t ggml;
         enum wtype type;
-    } map[] = {{0, W_F32}, {1, W_F16}, {2, W_Q4_0}, {3, W_Q4_1}, {6, W_Q5_0}, {7, W_Q5_1},
-               {8, W_Q8_0}, {12, W_Q4_K}, {13, W_Q5_K}, {14, W_Q6_K}, {26, W_I32}, {27, W_I64},
-               {30, W_BF16}};
+    } map[] = {{0, W_F32},  {1, W_F16},  {2, W_Q4_0},  {3, W_Q4_1},  {6, W_Q5_0},
+               {7, W_Q5_1}, {8, W_Q8_0}, {12, W_Q4_K}, {13, W_Q5_K}, {14, W_Q6_K},
+               {26, W_I32}, {27, W_I64}, {30, W_BF16}};
 
     for (size_t i = 0; i < sizeof map / sizeof *map; i++)
         if (map[i].ggml == ggml) {
@@ -316,8 +331,10 @@ static int read_info(struct weights *w, struct reader *g, struct tensor *t, stru
     if (rc)
         return rc;
     if (!n || n > GGUF_NAME_MAX || utf8_valid(s, n) != n || memchr(s, 0, n))
-        return err_set(e, ERR_FORMAT, "%s: tensor name of %zu bytes at byte %" PRIu64
-                       " is no text of 1 to %d bytes", g->path, n, here, GGUF_NAME_MAX);
+        return err_set(e, ERR_FORMAT,
+                       "%s: tensor name of %zu bytes at byte %" PRIu64
+                       " is no text of 1 to %d bytes",
+                       g->path, n, here, GGUF_NAME_MAX);
     t->name = arena_strndup(&w->names, s, n);
     if (!t->name)
         return err_set(e, ERR_NOMEM, "%s: tensor names", g->path);
@@ -334,8 +351,9 @@ static int read_info(struct weights *w, struct reader *g, struct tensor *t, stru
     if (g->r.failed)
         return cut_off(g, "the tensor list", e);
     if (tensor_type(type, &t->type))
-        return err_set(e, ERR_UNSUPPORTED, "%s: tensor %s has type %" PRIu32
-                       ", which is not among those supported", g->path, t->name, type);
+        return err_set(e, ERR_UNSUPPORTED,
+                       "%s: tensor %s has type %" PRIu32 ", which is not among those supported",
+                       g->path, t->name, type);
     t->n_dims = (int)n_dims;
     for (uint32_t d = 0; d < n_dims; d++) {
         t->dims[n_dims - 1 - d] = dims[d];
@@ -346,18 +364,20 @@ static int read_info(struct weights *w, struct reader *g, struct tensor *t, stru
             return err_set(e, ERR_FORMAT, "%s: tensor %s: size overflows", g->path, t->name);
     }
     if (dims[0] % wtype_block(t->type))
-        return err_set(e, ERR_FORMAT, "%s: tensor %s: rows of %" PRIu64
-                       " values are not whole blocks of %s", g->path, t->name, dims[0],
-                       wtype_name(t->type));
+        return err_set(e, ERR_FORMAT,
+                       "%s: tensor %s: rows of %" PRIu64 " values are not whole blocks of %s",
+                       g->path, t->name, dims[0], wtype_name(t->type));
     if (__builtin_mul_overflow(dims[0] / wtype_block(t->type), wtype_bytes(t->type), &t->bytes) ||
         __builtin_mul_overflow(t->bytes, rows, &t->bytes))
         return err_set(e, ERR_FORMAT, "%s: tensor %s: size overflows", g->path, t->name);
     if (offset % g->align)
-        return err_set(e, ERR_FORMAT, "%s: tensor %s: offset %" PRIu64 " is not aligned to %" PRIu64,
-                       g->path, t->name, offset, g->align);
+        return err_set(e, ERR_FORMAT,
+                       "%s: tensor %s: offset %" PRIu64 " is not aligned to %" PRIu64, g->path,
+                       t->name, offset, g->align);
     if (offset > PTRDIFF_MAX)
-        return err_set(e, ERR_FORMAT, "%s: tensor %s: offset %" PRIu64 " is past the end of the file",
-                       g->path, t->name, offset);
+        return err_set(e, ERR_FORMAT,
+                       "%s: tensor %s: offset %" PRIu64 " is past the end of the file", g->path,
+                       t->name, offset);
     t->data = (const void *)(uintptr_t)offset;
     return 0;
 }
@@ -391,12 +411,13 @@ static int place_tensors(struct weights *w, struct reader *g, struct err *e)
         struct tensor *t = &w->tensors[i];
         uint64_t offset = (uintptr_t)t->data;
         if (offset > size - start || t->bytes > size - start - offset)
-            return err_set(e, ERR_FORMAT, "%s: tensor %s needs %zu bytes at byte %" PRIu64
-                           ", the file has %" PRIu64, g->path, t->name, t->bytes, start + offset,
-                           size);
+            return err_set(e, ERR_FORMAT,
+                           "%s: tensor %s needs %zu bytes at byte %" PRIu64
+                           ", the file has %" PRIu64,
+                           g->path, t->name, t->bytes, start + offset, size);
         t->data = w->maps[0].data + start + offset;
-        if (before && (const unsigned char *)before->data + before->bytes >
-                          (const unsigned char *)t->data)
+        if (before &&
+            (const unsigned char *)before->data + before->bytes > (const unsigned char *)t->data)
             return err_set(e, ERR_FORMAT, "%s: tensors %s and %s overlap", g->path, before->name,
                            t->name);
         before = t;

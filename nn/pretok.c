@@ -9,15 +9,10 @@
 #include "base/json.h"
 #include "base/utf8.h"
 
-enum class {
-    C_LETTER = 1,
-    C_NUMBER = 2,
-    C_SPACE = 4,
-    C_OTHER = 8
-};
+enum class { C_LETTER = 1, C_NUMBER = 2, C_SPACE = 4, C_OTHER = 8 };
 
 #define QWEN2_REGEX                                                                                \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+"       \
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+"      \
     "[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 #define LLAMA3_REGEX                                                                               \
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+" \
@@ -28,10 +23,10 @@ int pretok_by_name(const char *name, enum pretok *out)
     static const struct {
         const char *name;
         enum pretok kind;
-    } known[] = {{"gpt-2", PRETOK_GPT2}, {"gpt2", PRETOK_GPT2}, {"phi-2", PRETOK_GPT2},
-                 {"roberta-bpe", PRETOK_GPT2}, {"smollm", PRETOK_SMOLLM}, {"qwen2", PRETOK_QWEN2},
-                 {"llama-bpe", PRETOK_LLAMA3}, {"llama3", PRETOK_LLAMA3},
-                 {"llama-v3", PRETOK_LLAMA3}};
+    } known[] = {
+        {"gpt-2", PRETOK_GPT2},       {"gpt2", PRETOK_GPT2},     {"phi-2", PRETOK_GPT2},
+        {"roberta-bpe", PRETOK_GPT2}, {"smollm", PRETOK_SMOLLM}, {"qwen2", PRETOK_QWEN2},
+        {"llama-bpe", PRETOK_LLAMA3}, {"llama3", PRETOK_LLAMA3}, {"llama-v3", PRETOK_LLAMA3}};
 
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcmp(name, known[i].name) == 0) {
@@ -98,23 +93,17 @@ int pretok_by_json(const json_t *pre, enum pretok *out, int *prefix_space, const
     return 0;
 }
 
-static enum class class_of(uint32_t cp)
-{
+static enum class class_of(uint32_t cp) {
     uint32_t mask;
 
-    if (cp < 0x80) {
-        if ((cp | 32) - 'a' < 26)
-            return C_LETTER;
-        if (cp - '0' < 10)
-            return C_NUMBER;
-        return cp == ' ' || cp - 9 < 5 ? C_SPACE : C_OTHER;
-    }
-    mask = U_GET_GC_MASK((UChar32)cp);
-    if (mask & U_GC_L_MASK)
-        return C_LETTER;
-    if (mask & U_GC_N_MASK)
-        return C_NUMBER;
-    return u_isUWhiteSpace((UChar32)cp) ? C_SPACE : C_OTHER;
+    if (cp < 0x80){if ((cp | 32) - 'a' < 26) return C_LETTER; if (cp - '0' < 10) return C_NUMBER;
+                   return cp == ' ' || cp - 9 < 5 ? C_SPACE : C_OTHER;}
+mask = U_GET_GC_MASK((UChar32)cp);
+if (mask & U_GC_L_MASK)
+    return C_LETTER;
+if (mask & U_GC_N_MASK)
+    return C_NUMBER;
+return u_isUWhiteSpace((UChar32)cp) ? C_SPACE : C_OTHER;
 }
 
 /* Class and end of the character at at; 0 at the end of the text. */
@@ -148,7 +137,8 @@ static size_t contraction(const char *s, size_t n, size_t at, int any_case)
     if (s[at] != '\'')
         return 0;
     if (any_case) {
-        if ((unsigned char)a == 0xC5 && (unsigned char)b == 0xBF) /* U+017F, the long s, folds to s */
+        /* U+017F, the long s, is a small s without case */
+        if ((unsigned char)a == 0xC5 && (unsigned char)b == 0xBF)
             return 3;
         if (a >= 'A' && a <= 'Z')
             a = (char)(a | 32);
@@ -243,9 +233,7 @@ int pretok_next(struct pretok_iter *it, size_t *start, size_t *end)
     if (it->at >= it->n)
         return 0;
     switch (it->kind) {
-    case PRETOK_GPT2:
-        it->at = gpt2_end(it->s, it->n, it->at);
-        break;
+    case PRETOK_GPT2: it->at = gpt2_end(it->s, it->n, it->at); break;
     case PRETOK_SMOLLM:
         if (it->at >= it->segment) {
             /* the segment is kept over calls: looking for its end again each time is quadratic */
@@ -257,12 +245,8 @@ int pretok_next(struct pretok_iter *it, size_t *start, size_t *end)
         }
         it->at = gpt2_end(it->s, it->segment, it->at);
         break;
-    case PRETOK_QWEN2:
-        it->at = qwen2_end(it->s, it->n, it->at, 1);
-        break;
-    default:
-        it->at = qwen2_end(it->s, it->n, it->at, 3);
-        break;
+    case PRETOK_QWEN2: it->at = qwen2_end(it->s, it->n, it->at, 1); break;
+    default: it->at = qwen2_end(it->s, it->n, it->at, 3); break;
     }
     *end = it->at;
     return 1;

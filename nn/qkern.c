@@ -38,20 +38,12 @@ static int form_of(enum wtype t, enum qform *form, int *zero, int *has_offset)
         *form = QFORM_4;
         return 0;
     case W_Q4_1:
-    case W_Q4_K:
-        *form = QFORM_4;
-        return 0;
-    case W_Q5_0:
-        *zero = 16;
-        return 0;
+    case W_Q4_K: *form = QFORM_4; return 0;
+    case W_Q5_0: *zero = 16; return 0;
     case W_Q5_1:
-    case W_Q5_K:
-        return 0;
-    case W_Q8_0:
-        *zero = 128;
-        return 0;
-    default:
-        return -1;
+    case W_Q5_K: return 0;
+    case W_Q8_0: *zero = 128; return 0;
+    default: return -1;
     }
 }
 
@@ -215,7 +207,7 @@ static void mul_tile(const struct round *r, const struct qjob *j, size_t tile, u
     const struct qmat *m = j->w;
     size_t left = m->rows - tile * QTILE;
     struct qout out = {j->each ? NULL : j->y + tile * QTILE, j->stride, j->each, tile * QTILE,
-                       left < QTILE ? (int)left : QTILE, j->add};
+                       left < QTILE ? (int)left : QTILE,     j->add};
     struct qtile w = {m->packed ? m->packed + tile * m->tile_bytes : NULL, m->form, m->has_offset,
                       m->zero, m->k};
 

@@ -1,12 +1,12 @@
 /* qkern.h - matrix products on quantised weights, and the vector loops of a decoder.
- * A weight matrix is packed once: tiles of 16 output rows, in each tile blocks of 32 columns, in each
- * block the 4 bytes that one output needs beside those of the next output, so that one 512-bit (or
- * two 256-bit) product instruction serves 16 outputs and nothing is summed across lanes. The packed
- * bytes are those of the file: reading them is what bounds a single token's speed.
- * Arithmetic of one output, the same for any number of rows, so that a row's result never depends on
- * the other rows: for each block in order: sum of u8 * s8 products (exact), then
- * acc += sum * (weight scale * row scale); acc += weight offset * (row scale * sum of the row's block).
- * Threads: kernels are pure; the packed matrix is read only. */
+ * A weight matrix is packed once: tiles of 16 output rows, in each tile blocks of 32 columns, in
+ * each block the 4 bytes that one output needs beside those of the next output, so that one 512-bit
+ * (or two 256-bit) product instruction serves 16 outputs and nothing is summed across lanes. The
+ * packed bytes are those of the file: reading them is what bounds a single token's speed.
+ * Arithmetic of one output, the same for any number of rows, so that a row's result never depends
+ * on the other rows: for each block in order: sum of u8 * s8 products (exact), then acc += sum *
+ * (weight scale * row scale); acc += weight offset * (row scale * sum of the row's block). Threads:
+ * kernels are pure; the packed matrix is read only. */
 #ifndef DOCENT_NN_QKERN_H
 #define DOCENT_NN_QKERN_H
 
@@ -26,10 +26,10 @@ enum qform {
     QFORM_F32 /* not packed: tiles are decoded to fp32 as they are used */
 };
 
-/* One tile: k/32 blocks in a row, each [16] scales, [16] offsets (both halves, one cache line), data.
- * QFORM_8: [8 groups of 4 columns][16 outputs][4]; QFORM_4: 4 such groups, the low halves of the
- * bytes are groups 0-3, the high ones groups 4-7. One stream, so that it can be prefetched: scales
- * apart from data cost a third of the speed of a single row. */
+/* One tile: k/32 blocks in a row, each [16] scales, [16] offsets (both halves, one cache line),
+ * data. QFORM_8: [8 groups of 4 columns][16 outputs][4]; QFORM_4: 4 such groups, the low halves of
+ * the bytes are groups 0-3, the high ones groups 4-7. One stream, so that it can be prefetched:
+ * scales apart from data cost a third of the speed of a single row. */
 struct qtile {
     const uint8_t *blocks;
     enum qform form;
@@ -109,7 +109,8 @@ struct qmat {
     int zero;
     int has_offset;
     size_t tile_bytes;
-    const uint8_t *packed; /* [tiles][tile_bytes] in the slab, 64-byte aligned; NULL for QFORM_F32 */
+    const uint8_t
+        *packed; /* [tiles][tile_bytes] in the slab, 64-byte aligned; NULL for QFORM_F32 */
 };
 
 /* One stretch of memory for all packed matrices of a model, in huge pages where the kernel has
@@ -123,8 +124,8 @@ int qslab_open(struct qslab *s, size_t size, struct err *e); /* size 0: nothing 
 void qslab_close(struct qslab *s);
 size_t qmat_bytes(const struct tensor *t, int exact); /* what qmat_pack will take of the slab */
 
-/* Packs a two-dimensional tensor [rows, k]. exact: keep fp32 arithmetic (QFORM_F32), which is also what
- * types without a packed form get (F32, F16, BF16, Q6_K). */
+/* Packs a two-dimensional tensor [rows, k]. exact: keep fp32 arithmetic (QFORM_F32), which is also
+ * what types without a packed form get (F32, F16, BF16, Q6_K). */
 int qmat_pack(struct qmat *m, const struct tensor *t, int exact, struct qslab *slab,
               struct team *team, struct err *e);
 size_t qmat_scratch(size_t k); /* bytes a worker needs for matrices of k columns */

@@ -10,15 +10,15 @@
 #include "nn/qkern.h"
 
 #define INLINE static inline __attribute__((always_inline))
-/* The build zeroes locals (-ftrivial-auto-var-init): for accumulator arrays that is a rep stos a block,
- * which halved the speed of a single row. Every one below is set before it is read. */
+/* The build zeroes locals (-ftrivial-auto-var-init): for accumulator arrays that is a rep stos a
+ * block, which halved the speed of a single row. Every one below is set before it is read. */
 #define RAW __attribute__((uninitialized))
 #define MAX_ROWS 4
 
 static int usable(void)
 {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-           __builtin_cpu_supports("f16c");
+    return __builtin_cpu_supports("avx2") &&
+           __builtin_cpu_supports("fma"); /* all these have F16C */
 }
 
 INLINE __m256i mask8(size_t n)
@@ -89,7 +89,8 @@ INLINE __m256i block4(const uint8_t *data, int half, const int8_t *q)
     __m256i s = _mm256_setzero_si256();
 
     for (int g = 0; g < 4; g++) {
-        __m256i both = _mm256_loadu_si256((const __m256i *)(const void *)(data + g * 64 + half * 32));
+        __m256i both =
+            _mm256_loadu_si256((const __m256i *)(const void *)(data + g * 64 + half * 32));
         __m256i lo = _mm256_and_si256(both, low);
         __m256i hi = _mm256_and_si256(_mm256_srli_epi16(both, 4), low);
         s = _mm256_add_epi16(s, _mm256_maddubs_epi16(lo, four_bytes(q + g * 4)));
@@ -247,8 +248,7 @@ INLINE __m256 exp8(__m256 x)
     i = _mm256_cvtps_epi32(n);
     first = _mm256_srai_epi32(i, 1);
     i = _mm256_sub_epi32(i, first);
-    p = _mm256_mul_ps(p, _mm256_castsi256_ps(
-                             _mm256_slli_epi32(_mm256_add_epi32(first, bias), 23)));
+    p = _mm256_mul_ps(p, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(first, bias), 23)));
     return _mm256_mul_ps(p, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(i, bias), 23)));
 }
 
@@ -338,5 +338,5 @@ static void to_half(const float *x, size_t n, uint16_t *out)
         out[i] = _cvtss_sh(x[i], 0);
 }
 
-const struct qkern qkern_avx2 = {"avx2", usable, quantise, mul, mul_f32, scores,
-                                 softmax, mix, rms_norm, swiglu, to_half};
+const struct qkern qkern_avx2 = {"avx2",  usable, quantise, mul,    mul_f32, scores,
+                                 softmax, mix,    rms_norm, swiglu, to_half};

@@ -13,8 +13,8 @@
 
 #define AHEAD 4096 /* bytes of weights that are asked for in advance */
 #define INLINE static inline __attribute__((always_inline))
-/* The build zeroes locals (-ftrivial-auto-var-init): for accumulator arrays that is a rep stos a block,
- * which halved the speed of a single row. Every one below is set before it is read. */
+/* The build zeroes locals (-ftrivial-auto-var-init): for accumulator arrays that is a rep stos a
+ * block, which halved the speed of a single row. Every one below is set before it is read. */
 #define RAW __attribute__((uninitialized))
 #define MAX_ROWS 12
 
@@ -117,8 +117,8 @@ INLINE void mul_rows(const struct qtile *w, const uint8_t *unpacked, int four,
         if (w->has_offset) {
             __m512 offset = halves(block + QHEAD / 2);
             for (int r = 0; r < R; r++)
-                acc[r] = _mm512_fmadd_ps(offset, _mm512_set1_ps(ds[(size_t)r * blocks + b]),
-                                         acc[r]);
+                acc[r] =
+                    _mm512_fmadd_ps(offset, _mm512_set1_ps(ds[(size_t)r * blocks + b]), acc[r]);
         }
     }
     for (int r = 0; r < R; r++) {
@@ -134,7 +134,7 @@ INLINE void mul_rows(const struct qtile *w, const uint8_t *unpacked, int four,
                                                const struct qrows *x, size_t row0,                 \
                                                const struct qout *out)                             \
     {                                                                                              \
-        mul_rows(w, unpacked, four, x, row0, out, R);                                                 \
+        mul_rows(w, unpacked, four, x, row0, out, R);                                              \
     }
 MUL_ROWS(mul4_1, 1, 1)
 MUL_ROWS(mul4_2, 1, 2)
@@ -237,8 +237,8 @@ static void mul_f32(const float *panel, size_t k, const float *x, size_t rows,
 INLINE __m512 load16(const void *p, int half, size_t i)
 {
     if (half)
-        return _mm512_cvtph_ps(_mm256_loadu_si256(
-            (const __m256i *)(const void *)((const uint16_t *)p + i)));
+        return _mm512_cvtph_ps(
+            _mm256_loadu_si256((const __m256i *)(const void *)((const uint16_t *)p + i)));
     return _mm512_loadu_ps((const float *)p + i);
 }
 
@@ -267,7 +267,7 @@ INLINE void scores_rows(const float *q, size_t dim, const void *kt, int half, si
     for (; rows - r >= 3; r += 3)                                                                  \
         call(3);                                                                                   \
     for (; r < rows; r++)                                                                          \
-        call(1)
+    call(1)
 
 static void scores(const float *q, size_t rows, size_t dim, const void *kt, int half, size_t blocks,
                    float *out, size_t stride)
@@ -311,7 +311,8 @@ static void softmax(float *s, size_t n, float scale)
     __m512 factor = _mm512_set1_ps(scale);
 
     for (size_t i = 0; i < n; i += 16)
-        top = _mm512_mask_max_ps(top, lanes(n - i), top, _mm512_maskz_loadu_ps(lanes(n - i), s + i));
+        top =
+            _mm512_mask_max_ps(top, lanes(n - i), top, _mm512_maskz_loadu_ps(lanes(n - i), s + i));
     top = _mm512_set1_ps(_mm512_reduce_max_ps(top));
     for (size_t i = 0; i < n; i += 16) {
         __m512 e = _mm512_maskz_loadu_ps(lanes(n - i), s + i);
@@ -359,9 +360,9 @@ static void mix_tail(const float *p, size_t stride, const void *v, int half, siz
         (void)stride;
         for (size_t n = 0; n < count; n++) {
             size_t i = n * dim + at;
-            __m512 value = half ? _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(
-                                      mask, (const uint16_t *)v + i))
-                                : _mm512_maskz_loadu_ps(mask, (const float *)v + i);
+            __m512 value =
+                half ? _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, (const uint16_t *)v + i))
+                     : _mm512_maskz_loadu_ps(mask, (const float *)v + i);
             acc = _mm512_fmadd_ps(_mm512_set1_ps(p[n]), value, acc);
         }
         _mm512_mask_storeu_ps(out + at, mask, acc);
@@ -434,5 +435,5 @@ static void to_half(const float *x, size_t n, uint16_t *out)
     }
 }
 
-const struct qkern qkern_avx512 = {"avx512", usable, quantise, mul, mul_f32, scores,
-                                   softmax, mix, rms_norm, swiglu, to_half};
+const struct qkern qkern_avx512 = {"avx512", usable, quantise, mul,    mul_f32, scores,
+                                   softmax,  mix,    rms_norm, swiglu, to_half};

@@ -150,5 +150,5 @@ static void to_half(const float *x, size_t n, uint16_t *out)
         out[i] = float_to_half(x[i]);
 }
 
-const struct qkern qkern_ref = {"ref", always, quantise, mul, mul_f32, scores,
-                                softmax, mix, rms_norm, swiglu, to_half};
+const struct qkern qkern_ref = {"ref",   always, quantise, mul,    mul_f32, scores,
+                                softmax, mix,    rms_norm, swiglu, to_half};

@@ -146,8 +146,13 @@ static void split_k(const uint8_t *scales, const uint8_t *qh, const uint8_t *qs,
 int quant_split(enum wtype t, const void *block, int8_t *q, float *scale, float *offset)
 {
     union {
-        struct q4_0 q4_0; struct q4_1 q4_1; struct q5_0 q5_0; struct q5_1 q5_1; struct q8_0 q8_0;
-        struct q4_k q4_k; struct q5_k q5_k;
+        struct q4_0 q4_0;
+        struct q4_1 q4_1;
+        struct q5_0 q5_0;
+        struct q5_1 q5_1;
+        struct q8_0 q8_0;
+        struct q4_k q4_k;
+        struct q5_k q5_k;
     } b;
 
     if (t < W_Q4_0 || t > W_Q5_K)
@@ -260,10 +265,12 @@ int tensor_to_f32(const struct tensor *t, uint64_t offset, uint64_t n, float *ou
 
     if (offset % block || n % block || offset > total || n > total - offset)
         return err_set(e, ERR_INVALID,
-                       "tensor %s: values %" PRIu64 " to +%" PRIu64 " of %" PRIu64 " (blocks of %"
-                       PRIu64 ")", t->name, offset, n, total, block);
-    if (quant_decode(t->type, (const unsigned char *)t->data +
-                                  offset / block * wtype_bytes(t->type), (size_t)n, out))
+                       "tensor %s: values %" PRIu64 " to +%" PRIu64 " of %" PRIu64
+                       " (blocks of %" PRIu64 ")",
+                       t->name, offset, n, total, block);
+    if (quant_decode(t->type,
+                     (const unsigned char *)t->data + offset / block * wtype_bytes(t->type),
+                     (size_t)n, out))
         return err_set(e, ERR_UNSUPPORTED, "tensor %s: %s is not decoded to numbers", t->name,
                        wtype_name(t->type));
     return 0;

@@ -103,9 +103,9 @@ static int encode_stretch(struct encoding *en, const char *text, size_t from, si
         out->id = en->b->ignore_merges ? whole_piece(en->b, t.s + start, end - start) : -1;
         out->start = 0;
         out->end = (uint32_t)(end - start);
-        if (out->id < 0 &&
-            bpe_piece(en->b, t.s + start, end - start, &en->work, en->a, out, &n))
-            return err_set(e, ERR_LIMIT, "a word of %zu bytes is too long to tokenize", end - start);
+        if (out->id < 0 && bpe_piece(en->b, t.s + start, end - start, &en->work, en->a, out, &n))
+            return err_set(e, ERR_LIMIT, "a word of %zu bytes is too long to tokenize",
+                           end - start);
         for (size_t i = 0; i < n; i++) {
             size_t first = start + out[i].start;
             size_t last = start + out[i].end;
@@ -166,8 +166,9 @@ static int bpe_decode(const void *self, const int32_t *ids, size_t n, int keep_s
 
     for (size_t i = 0; i < n; i++) {
         if (ids[i] < 0 || ids[i] >= b->n)
-            return err_set(e, ERR_INVALID, "token id %" PRId32 " is outside the vocabulary of %"
-                           PRId32, ids[i], b->n);
+            return err_set(e, ERR_INVALID,
+                           "token id %" PRId32 " is outside the vocabulary of %" PRId32, ids[i],
+                           b->n);
         if (b->kind[ids[i]] == BPE_SPECIAL && !keep_special)
             continue;
         buf_add(out, b->blob.data + b->bytes[ids[i]].at, b->bytes[ids[i]].len);
@@ -197,7 +198,8 @@ static void fill(struct tokenizer *t, struct bpe *b)
 
 /* ---- tokenizer.json ---- */
 
-/* One more than the largest id, which may not be far above the number of tokens: it sizes tables. */
+/* One more than the largest id; that may not be far above the number of tokens, for it sizes
+ * tables. */
 static int count_ids(const json_t *vocab, const json_t *added, int32_t *n, const char *path,
                      struct err *e)
 {
@@ -207,13 +209,15 @@ static int count_ids(const json_t *vocab, const json_t *added, int32_t *n, const
     json_t *v;
     size_t i;
 
-    json_object_foreach((json_t *)(uintptr_t)vocab, key, v) {
+    json_object_foreach((json_t *)(uintptr_t)vocab, key, v)
+    {
         json_int_t id = json_integer_value(v);
         if (!json_is_integer(v) || id < 0 || id >= LIM_VOCAB)
             return err_set(e, ERR_FORMAT, "%s: token '%.40s' has a bad id", path, key);
         most = id > most ? id : most;
     }
-    json_array_foreach(added, i, v) {
+    json_array_foreach(added, i, v)
+    {
         json_t *id = json_object_get(v, "id");
         if (!json_is_integer(id) || json_integer_value(id) < 0 ||
             json_integer_value(id) >= LIM_VOCAB || !json_is_string(json_object_get(v, "content")))
@@ -235,12 +239,14 @@ static int load_vocab(struct bpe *b, const json_t *vocab, const json_t *added, c
     size_t i;
     int rc = 0;
 
-    json_object_foreach((json_t *)(uintptr_t)vocab, key, v) {
+    json_object_foreach((json_t *)(uintptr_t)vocab, key, v)
+    {
         rc = bpe_set(b, (int32_t)json_integer_value(v), key, strlen(key), BPE_NORMAL, path, e);
         if (rc)
             return rc;
     }
-    json_array_foreach(added, i, v) {
+    json_array_foreach(added, i, v)
+    {
         json_t *text = json_object_get(v, "content");
         int special = json_is_true(json_object_get(v, "special"));
         rc = bpe_set(b, (int32_t)json_integer_value(json_object_get(v, "id")),
@@ -258,7 +264,8 @@ static int load_merges(struct bpe *b, const json_t *merges, const char *path, st
     json_t *m;
     size_t i;
 
-    json_array_foreach(merges, i, m) {
+    json_array_foreach(merges, i, m)
+    {
         char pair[2048];
         int n = -1;
         int rc;
@@ -287,7 +294,8 @@ static int load_ends(struct bpe *b, const json_t *post, const char *path, struct
     size_t i;
 
     if (strcmp(type, "Sequence") == 0) {
-        json_array_foreach(list, i, v) {
+        json_array_foreach(list, i, v)
+        {
             int rc = strcmp(json_str(v, "type", ""), "Sequence") == 0
                          ? err_set(e, ERR_UNSUPPORTED, "%s: nested post-processors", path)
                          : load_ends(b, v, path, e);
@@ -308,7 +316,8 @@ static int load_ends(struct bpe *b, const json_t *post, const char *path, struct
     if (strcmp(type, "TemplateProcessing") != 0)
         return err_set(e, ERR_UNSUPPORTED, "%s: post-processor '%.80s' is not supported", path,
                        type);
-    json_array_foreach(json_object_get(post, "single"), i, v) {
+    json_array_foreach(json_object_get(post, "single"), i, v)
+    {
         const char *text = json_str(json_object_get(v, "SpecialToken"), "id", NULL);
         int32_t id;
         if (!text) {
@@ -470,13 +479,17 @@ int tok_bpe_open_gguf(struct tokenizer *t, const struct weights *w, struct err *
     int rc;
 
     if (!pre || pretok_by_name(pre, &kind))
-        return err_set(e, ERR_UNSUPPORTED, "pre-tokenizer '%.80s' (tokenizer.ggml.pre) is not "
-                       "supported", pre ? pre : "none given");
+        return err_set(e, ERR_UNSUPPORTED,
+                       "pre-tokenizer '%.80s' (tokenizer.ggml.pre) is not "
+                       "supported",
+                       pre ? pre : "none given");
     if (n == 0 || n > LIM_VOCAB || n_merges > LIM_VOCAB ||
         !weights_meta_item(w, "tokenizer.ggml.tokens", 0, &len) ||
         (n_merges && !weights_meta_item(w, "tokenizer.ggml.merges", 0, &len)))
-        return err_set(e, ERR_FORMAT, "GGUF vocabulary of %zu tokens and %zu merges is no list of "
-                       "texts", n, n_merges);
+        return err_set(e, ERR_FORMAT,
+                       "GGUF vocabulary of %zu tokens and %zu merges is no list of "
+                       "texts",
+                       n, n_merges);
     if (n_types && n_types != n)
         return err_set(e, ERR_FORMAT, "GGUF vocabulary: %zu tokens, %zu token types", n, n_types);
     b = bpe_new((int32_t)n, n_merges);

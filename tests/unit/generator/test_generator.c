@@ -1,4 +1,5 @@
-/* test_generator.c - the decoder on tiny models: logits, independence of batch and threads, answers. */
+/* test_generator.c - the decoder on tiny models: logits, independence of batch and threads,
+ * answers. */
 #include "tests/support/test.h"
 
 #include <math.h>
@@ -100,13 +101,14 @@ static void test_logits_equal_the_golden_for_each_file_and_kernel_set(void **sta
         for (uint32_t t = 0; t < n; t++) {
             assert_int_equal(best(y + t * V, V),
                              json_integer_value(json_array_get(json_object_get(f, "best"), t)));
-            assert_float_equal(y[t * V + (size_t)best(y + t * V, V)],
-                               json_number_value(json_array_get(json_object_get(f, "best_logit"), t)),
-                               1e-4);
+            assert_float_equal(
+                y[t * V + (size_t)best(y + t * V, V)],
+                json_number_value(json_array_get(json_object_get(f, "best_logit"), t)), 1e-4);
         }
         for (size_t v = 0; v < V; v++)
             assert_float_equal(y[(n - 1) * V + v],
-                               json_number_value(json_array_get(json_object_get(f, "last"), v)), 1e-4);
+                               json_number_value(json_array_get(json_object_get(f, "last"), v)),
+                               1e-4);
         ids_of(json_object_get(f, "greedy"), greedy, 16);
         for (size_t t = 0; t < 16; t++) {
             assert_int_equal(best(t ? row : y + (n - 1) * V, V), greedy[t]);
@@ -401,7 +403,8 @@ static void check_recorded(struct generator *g, const json_t *cases, const char 
     size_t i;
     json_t *c;
 
-    json_array_foreach(cases, i, c) {
+    json_array_foreach(cases, i, c)
+    {
         const json_t *last = json_object_get(c, "last_logits");
         const json_t *top = json_object_get(c, "top10");
         int32_t ids[512];
@@ -418,10 +421,10 @@ static void check_recorded(struct generator *g, const json_t *cases, const char 
             const json_t *at = json_object_get(row, "ids");
             const json_t *want = json_object_get(row, "values");
             for (size_t k = 0; k < json_array_size(at); k++)
-                worst = fmax(worst,
-                             fabs((double)y[t * vocab +
-                                            (size_t)json_integer_value(json_array_get(at, k))] -
-                                  json_number_value(json_array_get(want, k))));
+                worst = fmax(
+                    worst,
+                    fabs((double)y[t * vocab + (size_t)json_integer_value(json_array_get(at, k))] -
+                         json_number_value(json_array_get(want, k))));
         }
         if (worst >= 1e-3)
             print_error("%s case %zu: logits differ by %g\n", what, i, worst);
@@ -461,7 +464,8 @@ static void test_recorded_gguf_models_give_the_recorded_logits(void **state)
         json_t *f;
         if (!j)
             skip();
-        json_object_foreach(json_object_get(j, "files"), file, f) {
+        json_object_foreach(json_object_get(j, "files"), file, f)
+        {
             struct generator *g = NULL;
             struct err e = {0};
             char path[400];
@@ -476,8 +480,8 @@ static void test_recorded_gguf_models_give_the_recorded_logits(void **state)
 
 static void test_recorded_folders_give_the_recorded_logits(void **state)
 {
-    static const char *const models[] = {"llama", "llama-linear-rope", "llama3-rope",
-                                         "llama-sharded-bf16", "qwen2", "qwen3"};
+    static const char *const models[] = {
+        "llama", "llama-linear-rope", "llama3-rope", "llama-sharded-bf16", "qwen2", "qwen3"};
     struct generator_opts o = {.fp32_activations = 1, .without_tokenizer = 1};
 
     (void)state;

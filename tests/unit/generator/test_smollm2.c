@@ -57,7 +57,8 @@ static size_t ids_of(const json_t *list, int32_t *out, size_t most)
     return n;
 }
 
-/* The prompt and the reference's 48 tokens in one pass; logits: [48, V], what each is chosen from. */
+/* The prompt and the reference's 48 tokens in one pass; logits: [48, V], what each is chosen from.
+ */
 static void forced(struct generator *g, const json_t *c, int32_t greedy[48], float *logits)
 {
     struct gen_seq *s = NULL;
@@ -104,7 +105,8 @@ static void test_ids_equal_the_reference(void **state)
 
     (void)state;
     arena_init(&a, 64 * 1024 * 1024);
-    json_array_foreach(json_object_get(golden, "cases"), i, c) {
+    json_array_foreach(json_object_get(golden, "cases"), i, c)
+    {
         const json_t *messages = json_object_get(c, "messages");
         struct err e = {0};
         int32_t want[1024];
@@ -123,8 +125,8 @@ static void test_ids_equal_the_reference(void **state)
         } else {
             const char *text = json_str(c, "text", "");
             struct token *t;
-            assert_ok(tokenizer_encode(generator_tokenizer(g), text, strlen(text), 0, &a, &t, &n,
-                                       &e), e);
+            assert_ok(
+                tokenizer_encode(generator_tokenizer(g), text, strlen(text), 0, &a, &t, &n, &e), e);
             ids = arena_take(&a, n, sizeof *ids);
             for (size_t j = 0; j < n; j++)
                 ids[j] = t[j].id;
@@ -147,7 +149,8 @@ static void test_fp32_logits_and_choices_equal_the_reference(void **state)
     json_t *c;
 
     (void)state;
-    json_array_foreach(json_object_get(golden, "cases"), i, c) {
+    json_array_foreach(json_object_get(golden, "cases"), i, c)
+    {
         const json_t *top = json_object_get(c, "top");
         const json_t *margin = json_object_get(c, "greedy_margin");
         int32_t greedy[48];
@@ -188,7 +191,8 @@ static void test_int8_choices_stay_close_to_the_reference(void **state)
     json_t *c;
 
     (void)state;
-    json_array_foreach(json_object_get(golden, "cases"), i, c) {
+    json_array_foreach(json_object_get(golden, "cases"), i, c)
+    {
         const json_t *margin = json_object_get(c, "greedy_margin");
         int32_t greedy[48];
         double kl = 0;
@@ -210,7 +214,8 @@ static void test_int8_choices_stay_close_to_the_reference(void **state)
         }
     }
     print_message("int8: %zu of 576 forced choices equal, worst margin of a miss %.3f, worst KL "
-                  "%.4f\n", 576 - misses, worst_margin, worst_kl);
+                  "%.4f\n",
+                  576 - misses, worst_margin, worst_kl);
     assert_true(misses <= 17); /* 97 % */
     assert_true(worst_margin <= 0.3);
     assert_true(worst_kl < 0.03);

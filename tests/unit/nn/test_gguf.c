@@ -1,4 +1,5 @@
-/* test_gguf.c - the GGUF reader on sound files, on each false claim, on every cut and every flipped byte. */
+/* test_gguf.c - the GGUF reader on sound files, on each false claim, on every cut and every flipped
+ * byte. */
 #include "tests/support/test.h"
 
 #include <fcntl.h>

@@ -7,8 +7,8 @@
 #include "nn/quant.h"
 
 static const char *const sets[] = {"ref", "avx2", "avx512"};
-static const enum wtype types[] = {W_Q4_0, W_Q4_1, W_Q5_0, W_Q5_1, W_Q8_0, W_Q4_K, W_Q5_K,
-                                   W_Q6_K, W_F16, W_BF16, W_F32};
+static const enum wtype types[] = {W_Q4_0, W_Q4_1, W_Q5_0, W_Q5_1, W_Q8_0, W_Q4_K,
+                                   W_Q5_K, W_Q6_K, W_F16,  W_BF16, W_F32};
 static const size_t counts[] = {1, 2, 3, 4, 5, 7, 8, 12, 13, 16, 25, 31};
 
 #define ROWS 31

@@ -91,14 +91,16 @@ static void test_recorded_blocks_decode_to_the_recorded_values(void **state)
     if (!path)
         skip();
     assert_ok(json_parse_file(&root, path, &e), e);
-    json_object_foreach(json_object_get(root, "types"), name, type) {
+    json_object_foreach(json_object_get(root, "types"), name, type)
+    {
         enum wtype t = type_named(name);
         size_t i;
         json_t *block;
         if (t == W_TYPE_COUNT)
             continue;
         seen++;
-        json_array_foreach(json_object_get(type, "blocks"), i, block) {
+        json_array_foreach(json_object_get(type, "blocks"), i, block)
+        {
             const json_t *want = json_object_get(block, "values");
             uint8_t bytes[256];
             float y[256];
@@ -122,8 +124,8 @@ static void test_recorded_blocks_decode_to_the_recorded_values(void **state)
 static void test_values_outside_a_tensor_are_refused(void **state)
 {
     uint8_t data[68] = {0};
-    struct tensor t = {.name = "t", .type = W_Q8_0, .n_dims = 1, .dims = {64}, .data = data,
-                       .bytes = 68};
+    struct tensor t = {
+        .name = "t", .type = W_Q8_0, .n_dims = 1, .dims = {64}, .data = data, .bytes = 68};
     struct err e = {0};
     float y[64];
 

@@ -66,12 +66,14 @@ static void test_ids_equal_hugging_face_under_every_pre_tokenizer(void **state)
 
     (void)state;
     arena_init(&a, 16 * 1024 * 1024);
-    json_object_foreach(all, name, set) {
+    json_object_foreach(all, name, set)
+    {
         struct tokenizer t;
         size_t i;
         json_t *c;
         open_tiny(&t, json_object_get(set, "pre_tokenizer"), json_object_get(set, "normalizer"));
-        json_array_foreach(json_object_get(set, "cases"), i, c) {
+        json_array_foreach(json_object_get(set, "cases"), i, c)
+        {
             json_t *text = json_array_get(c, 0);
             check_ids(&t, json_string_value(text), json_string_length(text), json_array_get(c, 1),
                       &a);
@@ -89,14 +91,17 @@ static void test_pieces_equal_hugging_face(void **state)
     json_t *set;
 
     (void)state;
-    json_object_foreach(all, name, set) {
+    json_object_foreach(all, name, set)
+    {
         enum pretok kind;
         int prefix;
         struct err e = {0};
         size_t i;
         json_t *c;
-        assert_ok(pretok_by_json(json_object_get(set, "pre_tokenizer"), &kind, &prefix, "x", &e), e);
-        json_array_foreach(json_object_get(set, "cases"), i, c) {
+        assert_ok(pretok_by_json(json_object_get(set, "pre_tokenizer"), &kind, &prefix, "x", &e),
+                  e);
+        json_array_foreach(json_object_get(set, "cases"), i, c)
+        {
             json_t *text = json_array_get(c, 0);
             json_t *ends = json_array_get(c, 2);
             struct pretok_iter it = {kind, json_string_value(text), json_string_length(text), 0, 0};
@@ -238,7 +243,8 @@ static void test_wrong_files_are_refused_by_name(void **state)
     refuse(HEAD "{\"a\":0,\"b\":1},\"merges\":[\"a z\"]}}", ERR_FORMAT, "a z");
     refuse(HEAD "{\"a\":0,\"b\":1},\"merges\":[\"ab\"]}}", ERR_FORMAT, "two parts");
     refuse(HEAD "{\"a\":0,\"b\":1},\"merges\":[[\"a\"]]}}", ERR_FORMAT, "merge 0");
-    refuse(HEAD "{\"a\":0},\"merges\":[],\"byte_fallback\":true}}", ERR_UNSUPPORTED, "byte_fallback");
+    refuse(HEAD "{\"a\":0},\"merges\":[],\"byte_fallback\":true}}", ERR_UNSUPPORTED,
+           "byte_fallback");
     refuse("{\"pre_tokenizer\":{\"type\":\"Magic\"},\"model\":{\"vocab\":{\"a\":0},\"merges\":[]}}",
            ERR_UNSUPPORTED, "Magic");
     refuse("{\"model\":{\"vocab\":[],\"merges\":[]}}", ERR_FORMAT, "vocab");
@@ -286,7 +292,8 @@ static void against_recorded(const char *dir, const char *set, const char *name)
     assert_ok(tok_bpe_open_json(&t, root, p, &e), e);
     want = load(test_shared(golden));
     arena_init(&a, 1 << 24);
-    json_object_foreach(json_object_get(want, name), key, c) {
+    json_object_foreach(json_object_get(want, name), key, c)
+    {
         json_t *text = json_object_get(c, "text");
         json_t *ids = json_object_get(c, "ids");
         struct token *out;
@@ -417,7 +424,8 @@ static void test_tiny_models_give_the_recorded_ids(void **state)
         want = load(test_shared(golden));
         assert_ok(tok_bpe_open_json(&t, root, test_shared(rel), &e), e);
         arena_init(&a, 1 << 22);
-        json_array_foreach(json_object_get(want, "tokenizer"), i, c) {
+        json_array_foreach(json_object_get(want, "tokenizer"), i, c)
+        {
             const json_t *text = json_object_get(c, "text");
             const json_t *ids = json_object_get(c, "ids");
             struct token *out;
