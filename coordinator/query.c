@@ -246,36 +246,56 @@ static int true_scores(struct search *s, struct err *e)
     return rc;
 }
 
+/* Documents with several candidates, read once each (candidates are in the order of documents here): only those can have
+ * two chunks on a page, and whether a page is a place to look at depends on the document. */
+static int read_docs(struct search *s, struct err *e)
+{
+    int rc = 0;
+
+    for (uint32_t i = 1; i < s->n_c && !rc; i++) {
+        struct candidate *last = &s->c[i - 1];
+        struct doc_view *d;
+        if (memcmp(last->hit.doc, s->c[i].hit.doc, DOC_ID_BYTES))
+            continue;
+        if (!last->doc) {
+            d = arena_take(s->a, 1, sizeof *d);
+            rc = d ? snapshot_doc(s->s, last->hit.doc, s->a, d, e) : err_set(e, ERR_NOMEM, "documents");
+            last->doc = d;
+        }
+        s->c[i].doc = last->doc;
+    }
+    return rc;
+}
+
+static float weight(struct search *s)
+{
+    float best = 0;
+
+    for (uint32_t i = 0; i < s->n_c; i++)
+        best = s->c[i].bm25 > best ? s->c[i].bm25 : best;
+    s->about.bm25_share = s->out->idf_sum > 0 ? best / s->out->idf_sum : 0;
+    if (s->out->mode != SEARCH_HYBRID)
+        return s->out->mode == SEARCH_DENSE;
+    return fuse_weight(&s->about);
+}
+
 static int fuse(struct search *s, struct err *e)
 {
-    float w = s->out->mode == SEARCH_DENSE ? 1 : s->out->mode == SEARCH_BM25 ? 0 : fuse_weight(&s->about);
     int rc = true_scores(s, e);
 
+    if (!rc)
+        rc = read_docs(s, e);
     if (rc)
         return rc;
-    s->out->dense_weight = w;
-    fuse_scores(s->c, s->n_c, w);
+    s->out->dense_weight = weight(s);
+    fuse_scores(s->c, s->n_c, s->out->dense_weight);
     fuse_pages(s->c, s->n_c);
     lap(s, "fuse");
     return 0;
 }
 
-/* A document's record is read once, also when many of its chunks came back. (A follower's document is always there:
- * its page's first chunk came before it.) */
-static int doc_of(struct search *s, const struct candidate *c, struct doc_view *d, struct err *e)
-{
-    for (uint32_t i = s->out->n; i-- > 0;) {
-        const struct passage *p = &s->out->at[i];
-        if (p->doc.title && !memcmp(p->hit.doc, c->hit.doc, DOC_ID_BYTES)) {
-            *d = p->doc;
-            return 0;
-        }
-    }
-    return snapshot_doc(s->s, c->hit.doc, s->a, d, e);
-}
-
 /* The first k candidates as passages. A page of a paged document comes once, by its best chunk: a list of
- * hits is a list of places to look at. Parts of files without pages are 16 KiB long: there every chunk is a place. */
+ * hits is a list of places to look at. Files without pages have parts of 16 KiB: there every chunk is a place. */
 static int load(struct search *s, struct err *e)
 {
     struct results *r = s->out;
@@ -288,15 +308,15 @@ static int load(struct search *s, struct err *e)
     for (uint32_t i = 0; i < s->n_c && r->n < most && !rc; i++) {
         const struct candidate *c = &s->c[i];
         struct passage *p = &r->at[r->n];
-        struct doc_view d = {0};
-        if (c->follower || c->also || !s->q->no_text)
-            rc = doc_of(s, c, &d, e);
-        if (rc || (c->follower && d.paged))
+        if (c->follower)
             continue;
         *p = (struct passage){.hit = c->hit, .bm25 = c->bm25, .cosine = c->cosine,
-                              .in_bm25 = c->in_bm25, .in_dense = c->in_dense,
-                              .also = c->also, .doc = d};
-        if (!s->q->no_text)
+                              .in_bm25 = c->in_bm25, .in_dense = c->in_dense, .also = c->also};
+        if (c->doc)
+            p->doc = *c->doc;
+        else if (!s->q->no_text)
+            rc = snapshot_doc(s->s, c->hit.doc, s->a, &p->doc, e);
+        if (!rc && !s->q->no_text)
             rc = snapshot_chunk(s->s, c->hit.doc, c->hit.ord, s->a, &p->chunk, e);
         r->n++;
     }

@@ -16,13 +16,15 @@ struct candidate {
     struct hit hit; /* score is the fused score */
     float bm25, cosine; /* raw */
     uint32_t in_bm25, in_dense; /* rank from 1, 0: not in that list */
+    const struct doc_view *doc; /* read before fusion where a document has several candidates; else NULL */
     uint32_t also; /* ord + 1 of the page's second chunk, 0: none */
-    int follower; /* 1: a better chunk of the same page stands before it */
+    int follower; /* 1: a better chunk of the same page of a paged document stands before it */
 };
 
 /* What is known of a query before its lists are joined. */
 struct fuse_query {
     float unknown_share; /* of its tokens, those the embedder cannot read: 0..1 */
+    float bm25_share; /* the best candidate's BM25 over idf_sum of the results; may pass 1 */
 };
 
 /* The union of both lists (words first, then what only dense has); raw scores of the list that has the row. */
@@ -32,7 +34,7 @@ int fuse_join(const struct hits *words, const struct hits *dense, struct arena *
 float fuse_weight(const struct fuse_query *q);
 /* hit.score = w * cosine' + (1 - w) * bm25', each min-max over the candidates; sorts, best first. */
 void fuse_scores(struct candidate *c, uint32_t n, float w);
-/* Adds PAGE_NEXT times the second chunk's score to the first chunk of each (document, page), marks the others as
+/* Adds PAGE_NEXT times the second chunk's score to the first chunk of each page of a paged document, marks the others as
  * followers, sorts again. */
 void fuse_pages(struct candidate *c, uint32_t n);
 

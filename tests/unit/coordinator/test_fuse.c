@@ -90,20 +90,37 @@ static void test_equal_scores_are_ordered_by_document_and_chunk(void **state)
 
 static void test_dense_counts_less_the_less_of_the_query_it_can_read(void **state)
 {
-    struct fuse_query all = {.unknown_share = 0};
-    struct fuse_query half = {.unknown_share = .5f};
-    struct fuse_query none = {.unknown_share = 1};
+    struct fuse_query all = {.unknown_share = 0, .bm25_share = .5f};
+    struct fuse_query half = {.unknown_share = .5f, .bm25_share = .5f};
+    struct fuse_query none = {.unknown_share = 1, .bm25_share = .5f};
 
     (void)state;
     assert_true(fuse_weight(&all) > .3f);
-    assert_true(fuse_weight(&half) < fuse_weight(&all) / 2 + 1e-6f);
+    assert_true(fuse_weight(&half) < fuse_weight(&all) / 2);
     assert_float_equal(fuse_weight(&none), 0, 1e-6);
 }
 
+static void test_keywords_count_less_when_they_explain_little_of_the_query(void **state)
+{
+    struct fuse_query much = {.bm25_share = .8f};
+    struct fuse_query little = {.bm25_share = .3f};
+    struct fuse_query nothing = {.bm25_share = 0};
+    struct fuse_query unreadable = {.unknown_share = 1, .bm25_share = 0};
+
+    (void)state;
+    assert_true(fuse_weight(&little) > fuse_weight(&much));
+    assert_float_equal(fuse_weight(&nothing), 1, 1e-6);
+    assert_float_equal(fuse_weight(&unreadable), 0, 1e-6);
+}
+
+static const struct doc_view paged = {.paged = 1};
+static const struct doc_view unpaged = {.paged = 0};
+
 static void test_a_page_with_two_good_chunks_passes_a_page_with_one(void **state)
 {
-    struct candidate c[] = {{.hit = hit(1, 0, 1, .80f)}, {.hit = hit(1, 1, 2, .75f)},
-                            {.hit = hit(1, 2, 2, .70f)}};
+    struct candidate c[] = {{.hit = hit(1, 0, 1, .80f), .doc = &paged},
+                            {.hit = hit(1, 1, 2, .75f), .doc = &paged},
+                            {.hit = hit(1, 2, 2, .70f), .doc = &paged}};
 
     (void)state;
     fuse_pages(c, 3);
@@ -115,9 +132,21 @@ static void test_a_page_with_two_good_chunks_passes_a_page_with_one(void **state
     assert_true(c[2].follower);
 }
 
+static void test_parts_of_a_file_without_pages_collect_nothing(void **state)
+{
+    struct candidate c[] = {{.hit = hit(1, 0, 1, .80f), .doc = &unpaged},
+                            {.hit = hit(1, 1, 1, .75f), .doc = &unpaged}};
+
+    (void)state;
+    fuse_pages(c, 2);
+    assert_float_equal(c[0].hit.score, .80f, 0);
+    assert_false(c[1].follower);
+}
+
 static void test_the_same_page_number_of_another_document_is_another_page(void **state)
 {
-    struct candidate c[] = {{.hit = hit(1, 0, 1, .8f)}, {.hit = hit(2, 0, 1, .7f)}};
+    struct candidate c[] = {{.hit = hit(1, 0, 1, .8f), .doc = &paged},
+                            {.hit = hit(2, 0, 1, .7f), .doc = &paged}};
 
     (void)state;
     fuse_pages(c, 2);
@@ -133,6 +162,8 @@ int main(void)
         cmocka_unit_test(test_weight_one_is_the_dense_order_and_zero_the_keyword_order),
         cmocka_unit_test(test_equal_scores_are_ordered_by_document_and_chunk),
         cmocka_unit_test(test_dense_counts_less_the_less_of_the_query_it_can_read),
+        cmocka_unit_test(test_keywords_count_less_when_they_explain_little_of_the_query),
+        cmocka_unit_test(test_parts_of_a_file_without_pages_collect_nothing),
         cmocka_unit_test(test_a_page_with_two_good_chunks_passes_a_page_with_one),
         cmocka_unit_test(test_the_same_page_number_of_another_document_is_another_page),
     };
