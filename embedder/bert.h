@@ -10,7 +10,8 @@
 #include "nn/weights.h"
 
 struct bert_config {
-    uint32_t hidden, heads, head, layers, ffn, vocab, positions; /* hidden = heads * head */
+    uint32_t hidden, heads, head; /* hidden = heads * head */
+    uint32_t layers, ffn, vocab, positions, types;
     float eps;
 };
 
@@ -41,8 +42,8 @@ void bert_free(struct bert *b);
 /* Bytes that bert_run takes from its arena for T tokens whose longest sequence has N. */
 size_t bert_scratch_bytes(const struct bert_config *c, uint32_t T, uint32_t N);
 
-/* ids: [T] of all sequences in a row; begin: [n + 1] token offsets. x: out, [T, hidden] last hidden states.
- * ids are checked by the caller. Scratch from tmp. */
+/* ids: [T] of all sequences in a row, checked by the caller; begin: [n + 1] token offsets.
+ * x: out, [T, hidden] last hidden states. Scratch from tmp, rewound before the return. */
 int bert_run(const struct bert *b, const int32_t *ids, const uint32_t *begin, uint32_t n,
              struct arena *tmp, float *x, struct err *e);
 
