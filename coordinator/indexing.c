@@ -123,9 +123,12 @@ static int unchanged(struct run *r, struct snapshot *s, const struct walk_file *
            known.mtime_ns == f->mtime_ns && known.inode == f->inode && r->o->n_collections == 0;
 }
 
+#define SNAPSHOT_FILES 64 /* a snapshot held over a whole walk would keep every page that commits free meanwhile */
+
 struct walking {
     struct run *run;
     struct snapshot *s;
+    unsigned looked; /* files looked up in s */
     char library[PATH_MAX]; /* its real path: a library inside the walked folder does not index itself */
 };
 
@@ -142,6 +145,22 @@ static int of_library(const struct walking *w, const char *path)
     return realpath(copy, real) && !strncmp(real, w->library, n) && (real[n] == '/' || !real[n]);
 }
 
+/* Files come in one row, so what was committed meanwhile is of files already seen: a fresh snapshot loses nothing. */
+static int renew(struct walking *w)
+{
+    struct err e = {0};
+
+    if (++w->looked % SNAPSHOT_FILES)
+        return 0;
+    snapshot_give(w->s);
+    w->s = NULL;
+    if (snapshot_take(w->run->en->lib, &w->s, &e)) {
+        run_fail(w->run, &e);
+        return 1;
+    }
+    return 0;
+}
+
 static int take_file(void *arg, const struct walk_file *f)
 {
     struct walking *w = arg;
@@ -152,6 +171,8 @@ static int take_file(void *arg, const struct walk_file *f)
 
     if (of_library(w, f->path))
         return run_stopping(r);
+    if (renew(w))
+        return 1;
     same = unchanged(r, w->s, f);
 
     pthread_mutex_lock(&r->mu);
@@ -171,6 +192,11 @@ static int take_file(void *arg, const struct walk_file *f)
         err_set(&e, ERR_NOMEM, "%s", f->path);
         run_fail(r, &e);
         return 1;
+    }
+    if (queue_len(r->files) == FILES_QUEUE) { /* about to wait for the stages: hold nothing meanwhile */
+        snapshot_give(w->s);
+        w->s = NULL;
+        w->looked = SNAPSHOT_FILES - 1;
     }
     if (run_stopping(r) || queue_put(r->files, j)) {
         job_free(j);

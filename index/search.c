@@ -116,6 +116,9 @@ static int query_open(struct snapshot *s, const char *query, struct arena *a, st
     if (strlen(query) > LIM_QUERY_BYTES)
         return err_set(e, ERR_LIMIT, "a query of %zu bytes, at most %zu", strlen(query),
                        LIM_QUERY_BYTES);
+    rc = snapshot_views(s, e);
+    if (rc)
+        return rc;
     for (uint32_t i = 0; i < s->n_shards; i++)
         langs |= s->view[i]->post.m.langs;
     rc = bm25_parse(query, langs, a, q, e);
@@ -201,6 +204,8 @@ int search_dense(struct snapshot *s, const float *query, uint32_t dim,
     memset(out, 0, sizeof *out);
     if (!rc)
         rc = query_vector_check(s, query, dim, e);
+    if (!rc)
+        rc = snapshot_views(s, e);
     for (uint32_t i = 0; !rc && k && i < s->n_shards; i++) {
         const struct cid_set *only;
         struct cid_set set;
@@ -300,5 +305,7 @@ int search_dense_of(struct snapshot *s, const float *query, uint32_t dim, const 
 {
     int rc = query_vector_check(s, query, dim, e);
 
+    if (!rc)
+        rc = snapshot_views(s, e);
     return rc ? rc : scores_of(s, NULL, query, of, n, a, scores, e);
 }
