@@ -220,31 +220,35 @@ struct job {
     struct err *errs; /* [n_batches] */
 };
 
-/* [CLS] ... [SEP], cut to the window with [SEP] kept at its end. */
+/* [CLS] ... [SEP], cut to the window with [SEP] kept at its end. The ids stay in a, the tokens go: a
+ * batch of thousands of long texts holds 1 KiB a text. */
 static int make_ids(const struct embedder *em, const struct embed_text *t, struct arena *a,
                     struct seq *s, struct embed_stat *stat, struct err *e)
 {
-    struct token *tokens;
+    uint32_t window = em->info.max_tokens;
     int32_t unk = tokenizer_unk(em->tok);
-    int32_t *ids;
+    int32_t *ids = arena_take(a, window, sizeof *ids);
+    struct arena_mark m = arena_mark(a);
+    struct token *tokens;
     uint32_t unknown = 0;
     size_t n;
-    int rc = tokenizer_encode(em->tok, t->text, t->n, TOK_ADD_ENDS, a, &tokens, &n, e);
+    int rc;
 
+    if (!ids)
+        return err_set(e, ERR_LIMIT, "texts for one call: their ids do not fit");
+    rc = tokenizer_encode(em->tok, t->text, t->n, TOK_ADD_ENDS, a, &tokens, &n, e);
     if (rc)
         return rc;
-    s->n = n > em->info.max_tokens ? em->info.max_tokens : (uint32_t)n;
-    ids = arena_take(a, s->n, sizeof *ids);
-    if (!ids)
-        return err_set(e, ERR_NOMEM, "ids");
-    for (uint32_t i = 0; i < s->n; i++)
+    s->n = n > window ? window : (uint32_t)n;
+    for (uint32_t i = 0; i + 1 < s->n; i++)
         ids[i] = tokens[i].id;
     ids[s->n - 1] = tokens[n - 1].id;
     for (uint32_t i = 0; i < s->n; i++)
         unknown += ids[i] == unk;
     s->ids = ids;
     if (stat)
-        *stat = (struct embed_stat){s->n, unknown, n > em->info.max_tokens};
+        *stat = (struct embed_stat){s->n, unknown, n > window};
+    arena_rewind(a, m);
     return 0;
 }
 
@@ -257,13 +261,13 @@ static int longer(const void *a, const void *b)
     return x->at < y->at ? -1 : 1;
 }
 
-/* Mean over all tokens, then unit length. */
-static void pool(const struct kern *k, const float *x, uint32_t n, uint32_t H, float *v)
+/* Mean over all tokens, then unit length. Not finite when the weights hold a NaN or are so large that
+ * the sums overflow: such a vector would be near to everything or to nothing, so it is an error. */
+static int pool(const float *x, uint32_t n, uint32_t H, float *v, struct err *e)
 {
     double sum = 0;
     float scale;
 
-    (void)k;
     memset(v, 0, H * sizeof *v);
     for (uint32_t t = 0; t < n; t++)
         for (uint32_t j = 0; j < H; j++)
@@ -272,9 +276,12 @@ static void pool(const struct kern *k, const float *x, uint32_t n, uint32_t H, f
         v[j] /= (float)n;
         sum += (double)v[j] * v[j];
     }
+    if (!isfinite(sum))
+        return err_set(e, ERR_CORRUPT, "the model gives a vector that is not finite");
     scale = sum > 1e-24 ? (float)(1 / sqrt(sum)) : 0;
     for (uint32_t j = 0; j < H; j++)
         v[j] *= scale;
+    return 0;
 }
 
 static void run_batch(void *arg, size_t task, int worker)
@@ -303,9 +310,9 @@ static void run_batch(void *arg, size_t task, int worker)
         begin[b->n] = T;
         for (uint32_t i = 0; i < b->n; i++)
             memcpy(ids + begin[i], s[i].ids, s[i].n * sizeof *ids);
-        if (!bert_run(&em->bert, ids, begin, b->n, a, x, e))
-            for (uint32_t i = 0; i < b->n; i++)
-                pool(em->bert.k, x + (size_t)begin[i] * H, s[i].n, H, j->vectors + (size_t)s[i].at * H);
+        if (bert_run(&em->bert, ids, begin, b->n, a, x, e) == 0)
+            for (uint32_t i = 0; i < b->n && !e->code; i++)
+                pool(x + (size_t)begin[i] * H, s[i].n, H, j->vectors + (size_t)s[i].at * H, e);
     }
     arena_reset(a);
 }

@@ -1,8 +1,8 @@
 /* embedder.h - the face of embedder: texts to unit vectors.
  * Packed sequences, no padding: one matrix of all tokens of a micro-batch, attention inside each
- * sequence. A text's vector does not depend on its batch mates, on the number of threads or on the order.
- * Threads: embedder_embed() one caller at a time a struct embedder (it uses the team inside); weights may be
- * shared by several through embedder_clone(). */
+ * sequence. A text's vector does not depend on its batch mates, on the number of threads or on the
+ * order; it does depend, in the last bits, on the kernel set.
+ * Threads: embedder_embed() one caller at a time a struct embedder (it uses the team inside). */
 #ifndef DOCENT_EMBEDDER_H
 #define DOCENT_EMBEDDER_H
 

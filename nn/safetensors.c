@@ -199,6 +199,11 @@ static int add_file(struct weights *w, const char *path, struct err *e)
     return read_header(w, &maps[w->n_maps - 1], path, e);
 }
 
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct tensor *)a)->name, ((const struct tensor *)b)->name);
+}
+
 static int by_text(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
@@ -239,13 +244,10 @@ static int add_shards(struct weights *w, const char *dir, const json_t *index, s
         if (!rc)
             rc = add_file(w, path, e);
     }
+    if (!rc && w->n_tensors) /* sorted, so that a long index costs no square */
+        qsort(w->tensors, w->n_tensors, sizeof *w->tensors, by_name);
     json_object_foreach((json_t *)(uintptr_t)map, key, v) {
-        size_t i = 0;
-        if (rc || w->n_tensors > 20000)
-            break; /* quadratic: for real models only */
-        while (i < w->n_tensors && strcmp(w->tensors[i].name, key) != 0)
-            i++;
-        if (i == w->n_tensors)
+        if (!rc && !weights_find(w, key))
             rc = err_set(e, ERR_FORMAT, "%s: tensor %.60s of the index is in no shard", dir, key);
     }
     mem_give(names);
