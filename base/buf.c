@@ -209,6 +209,8 @@ uint64_t rd_varint(struct rd *r)
         const unsigned char *p = rd_bytes(r, 1);
         if (!p)
             return 0;
+        if (shift == 63 && p[0] > 1)
+            break; /* bits above the 64th */
         v |= (uint64_t)(p[0] & 0x7F) << shift;
         if (!(p[0] & 0x80))
             return v;
