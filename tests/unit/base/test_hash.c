@@ -1,5 +1,4 @@
 /* test_hash.c - the three hashes against published values (SHA-256, XXH3) and those of hashlib (BLAKE2b-128). */
- * hashlib and xxhash). */
 #include "tests/support/test.h"
 
 #include <fcntl.h>
