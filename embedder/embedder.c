@@ -235,7 +235,7 @@ static int make_ids(const struct embedder *em, const struct embed_text *t, struc
     int rc;
 
     if (!ids)
-        return err_set(e, ERR_LIMIT, "texts for one call: their ids do not fit");
+        return err_set(e, ERR_NOMEM, "texts for one call: their ids do not fit");
     rc = tokenizer_encode(em->tok, t->text, t->n, TOK_ADD_ENDS, a, &tokens, &n, e);
     if (rc)
         return rc;

@@ -158,7 +158,8 @@ static void softmax(float *s, size_t n, float scale)
     for (size_t i = 0; i < n; i += 16) {
         __mmask16 m = first16(n - i);
         __m512 v = _mm512_mul_ps(_mm512_sub_ps(_mm512_maskz_loadu_ps(m, s + i), most), by);
-        v = exp16(_mm512_max_ps(v, _mm512_set1_ps(-200)));
+        /* -200 first: of two operands max gives the second when one is NaN, so NaN stays visible */
+        v = exp16(_mm512_max_ps(_mm512_set1_ps(-200), v));
         sum = _mm512_mask_add_ps(sum, m, sum, v);
         _mm512_mask_storeu_ps(s + i, m, v);
     }

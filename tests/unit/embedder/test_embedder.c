@@ -432,6 +432,61 @@ static void test_two_trainings_have_two_ids(void **state)
     mem_give(dir);
 }
 
+/* The byte of model.safetensors where a tensor's data begins. */
+static long data_at(const char *name)
+{
+    struct buf in;
+    struct err e = {0};
+    json_t *header;
+    uint64_t n = 0;
+    long at;
+
+    buf_init(&in, MIB);
+    assert_ok(file_read(&in, TINY "/model.safetensors", &e), e);
+    memcpy(&n, in.data, 8);
+    assert_ok(json_parse(&header, in.data + 8, n, "header", &e), e);
+    at = (long)json_integer_value(
+        json_array_get(json_object_get(json_object_get(header, name), "data_offsets"), 0));
+    json_decref(header);
+    buf_free(&in);
+    return at + 8 + (long)n;
+}
+
+static void test_weights_that_are_not_numbers_give_an_error_not_a_vector(void **state)
+{
+    static const char *const kerns[] = {"ref", "avx2", "avx512"};
+    static const char *const names[] = {"encoder.layer.0.attention.self.query.weight",
+                                        "encoder.layer.1.intermediate.dense.weight"};
+    static const unsigned char nans[4] = {0xFF, 0x7F, 0xFF, 0x7F}; /* as F32 and as two F16 */
+    struct embed_text t = {"the ferry leaves", 16};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *dir = changed("model.safetensors", "\"format\":\"pt\"", "\"format\":\"np\"");
+        char path[1200];
+        FILE *f;
+        snprintf(path, sizeof path, "%s/model.safetensors", dir);
+        f = fopen(path, "r+b");
+        assert_non_null(f);
+        assert_int_equal(fseek(f, data_at(names[i]), SEEK_SET), 0);
+        assert_int_equal(fwrite(nans, 1, 4, f), 4);
+        fclose(f);
+        for (size_t k = 0; k < sizeof kerns / sizeof *kerns; k++) {
+            struct embedder_opts o = {.kern = kerns[k]};
+            struct embedder *em = NULL;
+            struct err e = {0};
+            float v[DIM];
+            if (embedder_open(&em, dir, &o, &e) == ERR_INVALID)
+                continue; /* not on this processor */
+            assert_int_equal(embedder_embed(em, &t, 1, &arena, v, NULL, &e), ERR_CORRUPT);
+            assert_non_null(strstr(e.msg, "not finite"));
+            embedder_close(em);
+        }
+        test_rmdir(dir);
+        mem_give(dir);
+    }
+}
+
 static void test_the_default_model_equals_the_reference(void **state)
 {
     const char *path = test_shared("data/golden/minilm.jsonl");
@@ -485,6 +540,7 @@ int main(void)
         cmocka_unit_test(test_what_is_wrong_with_a_folder_is_named),
         cmocka_unit_test(test_open_survives_every_failed_allocation),
         cmocka_unit_test(test_two_trainings_have_two_ids),
+        cmocka_unit_test(test_weights_that_are_not_numbers_give_an_error_not_a_vector),
         cmocka_unit_test(test_the_default_model_equals_the_reference),
     };
 
