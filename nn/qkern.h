@@ -19,6 +19,7 @@
 
 #define QTILE 16 /* outputs of a tile */
 #define QBLOCK 32 /* columns that share a scale */
+#define QTINY 1e-30f /* 127 / x overflows soon below it */
 
 enum qform {
     QFORM_4, /* two values a byte, 0..15 */
@@ -72,7 +73,8 @@ static inline float *qout_row(const struct qout *out, size_t row)
 struct qkern {
     const char *name; /* "ref", "avx2", "avx512" */
     int (*usable)(void);
-    /* k is a multiple of 32; |q| <= 127 */
+    /* k is a multiple of 32; |q| <= 127. A block that is not finite gets q 0 and the scale NaN, so
+     * that its outputs are NaN; one below QTINY gets 0. */
     void (*quantise)(const float *x, size_t k, int8_t *q, float *d, float *ds, int32_t *sum);
     /* Rows row0 .. row0+rows-1 times the tile. scratch: 16 * k bytes. */
     void (*mul)(const struct qtile *w, const struct qrows *x, size_t row0, size_t rows,

@@ -52,23 +52,29 @@ static void quantise(const float *x, size_t k, int8_t *q, float *d, float *ds, i
 
     for (size_t b = 0; b < k / QBLOCK; b++, x += QBLOCK, q += QBLOCK) {
         __m256 most = _mm256_setzero_ps();
+        __m256 zero = _mm256_setzero_ps(); /* x * 0: not 0 where x is not finite */
         __m256 inverse;
+        int bad;
         float top;
         int32_t s = 0;
-        for (int i = 0; i < QBLOCK; i += 8)
-            most = _mm256_max_ps(most, _mm256_and_ps(magnitude, _mm256_loadu_ps(x + i)));
+        for (int i = 0; i < QBLOCK; i += 8) {
+            __m256 v = _mm256_loadu_ps(x + i);
+            most = _mm256_max_ps(most, _mm256_and_ps(magnitude, v));
+            zero = _mm256_fmadd_ps(v, _mm256_setzero_ps(), zero);
+        }
+        bad = _mm256_movemask_ps(_mm256_cmp_ps(zero, zero, _CMP_UNORD_Q));
         top = max8(most);
-        inverse = _mm256_set1_ps(top > 0 ? 127.0f / top : 0);
+        inverse = _mm256_set1_ps(!bad && top > QTINY ? 127.0f / top : 0);
         for (int i = 0; i < QBLOCK; i += 8) {
             int32_t v[8];
             _mm256_storeu_si256((__m256i *)(void *)v,
                                 _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + i), inverse)));
             for (int j = 0; j < 8; j++) {
-                q[i + j] = (int8_t)v[j];
-                s += v[j];
+                q[i + j] = (int8_t)(bad ? 0 : v[j]);
+                s += q[i + j];
             }
         }
-        d[b] = top / 127.0f;
+        d[b] = bad ? NAN : top > QTINY ? top / 127.0f : 0;
         ds[b] = d[b] * (float)s;
         sum[b] = s;
     }

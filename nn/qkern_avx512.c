@@ -38,13 +38,16 @@ static void quantise(const float *x, size_t k, int8_t *q, float *d, float *ds, i
         __m512 lo = _mm512_loadu_ps(x);
         __m512 hi = _mm512_loadu_ps(x + 16);
         float most = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(lo), _mm512_abs_ps(hi)));
-        __m512 inverse = _mm512_set1_ps(most > 0 ? 127.0f / most : 0);
-        __m512i a = _mm512_cvtps_epi32(_mm512_mul_ps(lo, inverse));
-        __m512i c = _mm512_cvtps_epi32(_mm512_mul_ps(hi, inverse));
+        /* NaN and infinities, which the maximum may have lost (classes 0x01, 0x08, 0x10, 0x80) */
+        int bad = _mm512_fpclass_ps_mask(lo, 0x99) | _mm512_fpclass_ps_mask(hi, 0x99);
+        __m512 inverse = _mm512_set1_ps(most > QTINY ? 127.0f / most : 0);
+        __mmask16 keep = bad ? 0 : 0xFFFF;
+        __m512i a = _mm512_maskz_cvtps_epi32(keep, _mm512_mul_ps(lo, inverse));
+        __m512i c = _mm512_maskz_cvtps_epi32(keep, _mm512_mul_ps(hi, inverse));
         int32_t s = _mm512_reduce_add_epi32(_mm512_add_epi32(a, c));
         _mm_storeu_si128((__m128i *)(void *)q, _mm512_cvtsepi32_epi8(a));
         _mm_storeu_si128((__m128i *)(void *)(q + 16), _mm512_cvtsepi32_epi8(c));
-        d[b] = most / 127.0f;
+        d[b] = bad ? NAN : most > QTINY ? most / 127.0f : 0;
         ds[b] = d[b] * (float)s;
         sum[b] = s;
     }

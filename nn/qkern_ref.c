@@ -16,14 +16,17 @@ static void quantise(const float *x, size_t k, int8_t *q, float *d, float *ds, i
         float most = 0;
         float inverse;
         int32_t s = 0;
-        for (int i = 0; i < QBLOCK; i++)
-            most = fmaxf(most, fabsf(x[i]));
-        inverse = most > 0 ? 127.0f / most : 0;
+        int bad = 0;
         for (int i = 0; i < QBLOCK; i++) {
-            q[i] = (int8_t)lrintf(x[i] * inverse);
+            most = fmaxf(most, fabsf(x[i]));
+            bad |= !isfinite(x[i]);
+        }
+        inverse = most > QTINY ? 127.0f / most : 0;
+        for (int i = 0; i < QBLOCK; i++) {
+            q[i] = (int8_t)(bad ? 0 : lrintf(x[i] * inverse));
             s += q[i];
         }
-        d[b] = most / 127.0f;
+        d[b] = bad ? NAN : most > QTINY ? most / 127.0f : 0;
         ds[b] = d[b] * (float)s;
         sum[b] = s;
     }

@@ -312,6 +312,33 @@ static void test_attention_steps_equal_the_reference(void **state)
     }
 }
 
+static void test_rows_that_are_not_finite_or_tiny_quantise_safely(void **state)
+{
+    (void)state;
+    for (size_t s = 0; s < 3; s++) {
+        const struct qkern *k = qkern_pick(sets[s]);
+        float x[4 * 32] = {0};
+        int8_t q[4 * 32];
+        float d[4];
+        float ds[4];
+        int32_t sum[4];
+        if (!k)
+            continue;
+        for (size_t i = 0; i < 32; i++)
+            x[i] = 1e-40f; /* 127 / x is infinite */
+        x[32 + 3] = NAN;
+        x[32 + 4] = 5;
+        x[64 + 31] = -INFINITY;
+        k->quantise(x, 4 * 32, q, d, ds, sum);
+        assert_true(d[0] == 0 && d[3] == 0);
+        assert_true(isnan(d[1]) && isnan(d[2]) && isnan(ds[1]) && isnan(ds[2]));
+        for (size_t i = 0; i < 4 * 32; i++)
+            assert_int_equal(q[i], 0);
+        for (size_t i = 0; i < 4; i++)
+            assert_int_equal(sum[i], 0);
+    }
+}
+
 static void test_names_choose_and_unknown_names_give_nothing(void **state)
 {
     (void)state;
@@ -328,6 +355,7 @@ int main(void)
         cmocka_unit_test(test_largest_values_do_not_saturate),
         cmocka_unit_test(test_row_steps_equal_the_reference_at_every_length),
         cmocka_unit_test(test_attention_steps_equal_the_reference),
+        cmocka_unit_test(test_rows_that_are_not_finite_or_tiny_quantise_safely),
         cmocka_unit_test(test_names_choose_and_unknown_names_give_nothing),
     };
 
