@@ -77,6 +77,27 @@ static int write_tail(int fd, const json_t *trailer, struct err *e)
     return rc;
 }
 
+/* LMDB's copy trusts the tree pages that it follows: they are looked at first. */
+static int copy_shard(struct library *lib, uint32_t shard, int fd, struct err *e)
+{
+    struct txn *t;
+    int rc = ERR_BUSY;
+
+    for (int i = 0; i < 100 && rc == ERR_BUSY; i++) { /* a writer may pass by in between */
+        rc = library_read(lib, shard, &t, e);
+        if (rc)
+            return rc;
+        rc = txn_pages_check(t, 0, e);
+        if (rc)
+            txn_abort(t);
+    }
+    if (rc)
+        return rc == ERR_BUSY ? err_set(e, rc, "shard %u changes too fast to be copied", shard) : rc;
+    rc = store_copy_fd(txn_store(t), fd, e);
+    txn_abort(t); /* until here the store stays open */
+    return rc;
+}
+
 int library_backup(struct library *lib, const char *file, uint64_t *bytes, struct err *e)
 {
     char temp[4300];
@@ -94,11 +115,12 @@ int library_backup(struct library *lib, const char *file, uint64_t *bytes, struc
         json_decref(sizes);
         return err_errno(e, errno, "create %s", temp);
     }
-    if (file_write_all(fd, MAGIC, MAGIC_BYTES))
-        rc = err_errno(e, errno, "write %s", temp);
+    rc = file_write_all(fd, MAGIC, MAGIC_BYTES);
+    if (rc)
+        rc = err_errno(e, rc, "write %s", temp);
     for (uint32_t i = 0; i < lib->n_shards && !rc; i++) {
         off_t before = lseek(fd, 0, SEEK_CUR);
-        rc = store_copy_fd(lib->stores[i], fd, e);
+        rc = copy_shard(lib, i, fd, e);
         json_array_append_new(sizes, json_integer(lseek(fd, 0, SEEK_END) - before));
     }
     json_object_set_new(trailer, "shards", sizes);

@@ -97,6 +97,7 @@ static int rewrite_shard(struct library *lib, uint32_t shard, struct err *e)
     char dir[4200];
     char fresh[4300];
     char file[4400];
+    struct store *now;
     int rc;
 
     shard_dir(lib, shard, dir, sizeof dir);
@@ -111,14 +112,18 @@ static int rewrite_shard(struct library *lib, uint32_t shard, struct err *e)
         return rc;
     }
     sync_folder(fresh);
-    store_close(lib->stores[shard]);
-    lib->stores[shard] = NULL;
     rc = exchange(dir, fresh, e);
-    if (!rc) {
-        drop_folder(fresh); /* it holds the old files now */
-        sync_folder(lib->dir);
-    }
-    return rc;
+    if (rc)
+        return rc;
+    drop_folder(fresh); /* it holds the old files now; who still reads them has them open */
+    sync_folder(lib->dir);
+    rc = library_open_shard(lib, shard, &now, e);
+    if (rc)
+        return rc;
+    library_drop_current(lib);
+    store_close(lib->stores[shard]);
+    lib->stores[shard] = now;
+    return 0;
 }
 
 static uint64_t all_bytes(struct library *lib)
@@ -126,7 +131,7 @@ static uint64_t all_bytes(struct library *lib)
     uint64_t n = 0;
 
     for (uint32_t i = 0; i < lib->n_shards; i++)
-        n += lib->stores[i] ? store_file_bytes(lib->stores[i]) : 0;
+        n += store_file_bytes(lib->stores[i]);
     return n;
 }
 
@@ -138,22 +143,12 @@ int library_compact(struct library *lib, uint64_t *before, uint64_t *after, stru
         return err_set(e, ERR_INVALID, "library %s is open for reading only", lib->dir);
     *before = all_bytes(lib);
     pthread_mutex_lock(&lib->mu);
-    if (library_drop_current(lib) > 0)
-        rc = err_set(e, ERR_BUSY, "somebody in this process is reading library %s", lib->dir);
     for (uint32_t i = 0; i < lib->n_shards && !rc; i++) {
         rc = merge_shard(lib->stores[i], e);
         if (!rc)
             rc = rewrite_shard(lib, i, e);
     }
-    library_close_shards(lib);
-    if (rc) {
-        struct err ignored;
-        library_open_shards(lib, &ignored);
-    } else {
-        rc = library_open_shards(lib, e);
-    }
     pthread_mutex_unlock(&lib->mu);
-    if (!rc)
-        *after = all_bytes(lib);
+    *after = all_bytes(lib);
     return rc;
 }

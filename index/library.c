@@ -3,6 +3,7 @@
  *   DIR/shard-0000/       one LMDB environment each */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,6 +122,8 @@ static int lock_writer(struct library *lib, struct err *e)
         n = pread(lib->lock_fd, pid, sizeof pid - 1, 0);
         pid[n > 0 ? n : 0] = '\0';
         pid[strcspn(pid, "\n")] = '\0';
+        if (pid[0] && kill((pid_t)atol(pid), 0) < 0 && errno == ESRCH)
+            return err_set(e, ERR_BUSY, "library %s is being read by a process that may not write its lock files: wait for it, or give --wait", lib->dir);
         return err_set(e, ERR_BUSY, "library %s is being written by process %s: wait for it, or give --wait", lib->dir, pid[0] ? pid : "(starting)");
     }
     n = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
@@ -185,32 +188,68 @@ static void sweep(const struct library *lib, uint32_t shard)
     rmdir(path);
 }
 
-int library_open_shards(struct library *lib, struct err *e)
+/* Also puts back a shard that a compaction had moved aside when it was stopped (only where renameat2 cannot exchange). */
+static void sweep_all(const struct library *lib)
 {
-    int rc = 0;
+    char dir[4200];
+    char old[4300];
+    uint32_t i = 0;
 
-    for (uint32_t i = 0; i < lib->n_shards && !rc; i++) {
-        char path[4200];
-        char file[4300];
-        struct stat st;
-        shard_dir(lib, i, path, sizeof path);
-        if (lib->flags & LIB_WRITE)
-            sweep(lib, i);
-        snprintf(file, sizeof file, "%s/data.mdb", path);
-        lib->inodes[i] = stat(file, &st) == 0 ? st.st_ino : 0;
-        rc = store_open(&lib->stores[i], path, (lib->flags & LIB_WRITE) != 0, e);
-        if (!rc && stat(file, &st) == 0 && lib->inodes[i] == 0)
-            lib->inodes[i] = st.st_ino;
+    for (;; i++) {
+        shard_dir(lib, i, dir, sizeof dir);
+        snprintf(old, sizeof old, "%s.old", dir);
+        if (access(dir, F_OK) < 0 && rename(old, dir) < 0)
+            break;
+        sweep(lib, i);
     }
-    return rc;
 }
 
-void library_close_shards(struct library *lib)
+/* A compaction exchanges a shard's folder: LMDB must not take its lock file from one and its data from the other. */
+int library_open_shard(struct library *lib, uint32_t shard, struct store **out, struct err *e)
 {
-    for (uint32_t i = 0; i < lib->n_shards && lib->stores; i++) {
-        store_close(lib->stores[i]);
-        lib->stores[i] = NULL;
+    char path[4200];
+    char file[4300];
+    struct stat st;
+    int rc = 0;
+
+    shard_dir(lib, shard, path, sizeof path);
+    snprintf(file, sizeof file, "%s/data.mdb", path);
+    for (int tries = 0; tries < 10; tries++) {
+        uint64_t before = stat(file, &st) == 0 ? st.st_ino : 0;
+        if (!before)
+            return err_set(e, ERR_CORRUPT, "library %s has no %s: restore a backup", lib->dir, file);
+        rc = store_open(out, path, (lib->flags & LIB_WRITE) != 0, e);
+        if (rc || (stat(file, &st) == 0 && st.st_ino == before && store_inode(*out) == before))
+            return rc;
+        store_close(*out);
+        *out = NULL;
     }
+    return err_set(e, ERR_BUSY, "%s is being replaced all the time", file);
+}
+
+/* A reader that may not write LMDB's lock file is invisible to writers, which would reuse the pages it reads: it takes a share of
+ * the writer's lock instead, which needs no right to write. */
+static int keep_writers_away(struct library *lib, struct err *e)
+{
+    char path[4200];
+
+    snprintf(path, sizeof path, "%s/writer.lock", lib->dir);
+    lib->lock_fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (lib->lock_fd < 0)
+        return errno == ENOENT ? 0 : err_errno(e, errno, "open %s", path); /* nobody ever wrote */
+    if (flock(lib->lock_fd, LOCK_SH | LOCK_NB) < 0)
+        return err_set(e, ERR_BUSY, "library %s is being written, and this user may not write its lock files: wait, or make %s/shard-*/lock.mdb writable", lib->dir, lib->dir);
+    return 0;
+}
+
+int library_read(struct library *lib, uint32_t shard, struct txn **out, struct err *e)
+{
+    int rc;
+
+    pthread_mutex_lock(&lib->mu);
+    rc = txn_read(lib->stores[shard], out, e);
+    pthread_mutex_unlock(&lib->mu);
+    return rc;
 }
 
 int library_open(struct library **out, const char *dir, int flags, struct err *e)
@@ -232,16 +271,20 @@ int library_open(struct library **out, const char *dir, int flags, struct err *e
     if (!rc && (flags & LIB_WRITE))
         rc = lock_writer(lib, e);
     if (!rc) {
+        if (flags & LIB_WRITE)
+            sweep_all(lib);
         lib->n_shards = count_shards(lib);
         if (!lib->n_shards)
-            rc = err_set(e, ERR_CORRUPT, "library %s has no shard-0000", dir);
+            rc = err_set(e, ERR_CORRUPT, "library %s has no shard-0000: restore a backup", dir);
         lib->stores = mem_take(lib->n_shards, sizeof *lib->stores);
-        lib->inodes = mem_take(lib->n_shards, sizeof *lib->inodes);
-        if (!rc && (!lib->stores || !lib->inodes))
+        if (!rc && !lib->stores)
             rc = err_set(e, ERR_NOMEM, "open library %s", dir);
     }
-    if (!rc)
-        rc = library_open_shards(lib, e);
+    for (uint32_t i = 0; i < lib->n_shards && !rc; i++) {
+        rc = library_open_shard(lib, i, &lib->stores[i], e);
+        if (!rc && store_unlocked(lib->stores[i]) && lib->lock_fd < 0)
+            rc = keep_writers_away(lib, e);
+    }
     if (rc) {
         library_close(lib);
         return rc;
@@ -255,11 +298,11 @@ void library_close(struct library *lib)
     if (!lib)
         return;
     library_drop_current(lib);
-    library_close_shards(lib);
+    for (uint32_t i = 0; i < lib->n_shards && lib->stores; i++)
+        store_close(lib->stores[i]);
     if (lib->lock_fd >= 0)
         close(lib->lock_fd);
     pthread_mutex_destroy(&lib->mu);
     mem_give(lib->stores);
-    mem_give(lib->inodes);
     mem_give(lib);
 }

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/limits.h"
 #include "index/doc_record.h"
@@ -21,6 +20,7 @@ static void snapshot_free(struct snapshot *s)
         if (s->txn)
             txn_abort(s->txn[i]);
     }
+    pthread_mutex_destroy(&s->mu);
     mem_give(s->view);
     mem_give(s->txn);
     mem_give(s);
@@ -37,6 +37,7 @@ static int snapshot_new(struct library *lib, struct snapshot **out, struct err *
     s->n_shards = lib->n_shards;
     s->dim = lib->conf.dim;
     atomic_store(&s->refs, 1);
+    pthread_mutex_init(&s->mu, NULL);
     s->txn = mem_take(s->n_shards, sizeof *s->txn);
     s->view = mem_take(s->n_shards, sizeof *s->view);
     if (!s->txn || !s->view)
@@ -46,8 +47,6 @@ static int snapshot_new(struct library *lib, struct snapshot **out, struct err *
         rc = txn_read(lib->stores[i], &s->txn[i], e);
         if (!rc)
             rc = counters_get(s->txn[i], &c, e);
-        if (!rc)
-            rc = shard_view_open(s->txn[i], s->dim, &s->view[i], e);
         if (!rc)
             s->version += c.commits;
     }
@@ -68,47 +67,42 @@ static int fresh(struct library *lib)
     return 1;
 }
 
-/* A compaction by another process puts a new file in a shard's place. */
-static int replaced(const struct library *lib)
-{
-    for (uint32_t i = 0; i < lib->n_shards; i++) {
-        char dir[4200];
-        char file[4300];
-        struct stat st;
-        shard_dir(lib, i, dir, sizeof dir);
-        snprintf(file, sizeof file, "%s/data.mdb", dir);
-        if (stat(file, &st) == 0 && st.st_ino != lib->inodes[i])
-            return 1;
-    }
-    return 0;
-}
-
 static void unref(struct snapshot *s)
 {
     if (atomic_fetch_sub(&s->refs, 1) == 1)
         snapshot_free(s);
 }
 
-int library_drop_current(struct library *lib)
+void library_drop_current(struct library *lib)
 {
-    int others = 0;
-
-    if (lib->current) {
-        others = atomic_load(&lib->current->refs) - 1;
+    if (lib->current)
         unref(lib->current);
-    }
     lib->current = NULL;
-    return others;
 }
 
-/* While anybody still reads the old file it stays open: the new one is taken up at the first moment without readers. */
-static int reopen(struct library *lib, struct err *e)
+/* A compaction by another process puts a new file in a shard's place. Snapshots in use keep the old one open; two files of one
+ * shard may be open at a time because they have locks of their own. */
+static int take_up_new_files(struct library *lib, struct err *e)
 {
-    if (lib->current && atomic_load(&lib->current->refs) > 1)
-        return 0;
-    library_drop_current(lib);
-    library_close_shards(lib);
-    return library_open_shards(lib, e);
+    int rc = 0;
+
+    for (uint32_t i = 0; i < lib->n_shards && !rc; i++) {
+        char dir[4200];
+        char file[4300];
+        struct stat st;
+        struct store *now;
+        shard_dir(lib, i, dir, sizeof dir);
+        snprintf(file, sizeof file, "%s/data.mdb", dir);
+        if (stat(file, &st) < 0 || st.st_ino == store_inode(lib->stores[i]))
+            continue;
+        rc = library_open_shard(lib, i, &now, e);
+        if (rc)
+            break;
+        library_drop_current(lib);
+        store_close(lib->stores[i]);
+        lib->stores[i] = now;
+    }
+    return rc;
 }
 
 int snapshot_take(struct library *lib, struct snapshot **out, struct err *e)
@@ -117,8 +111,8 @@ int snapshot_take(struct library *lib, struct snapshot **out, struct err *e)
 
     *out = NULL;
     pthread_mutex_lock(&lib->mu);
-    if (!(lib->flags & LIB_WRITE) && replaced(lib))
-        rc = reopen(lib, e);
+    if (!(lib->flags & LIB_WRITE))
+        rc = take_up_new_files(lib, e);
     if (!rc && lib->current && !fresh(lib))
         library_drop_current(lib);
     if (!rc && !lib->current)
@@ -345,20 +339,21 @@ int snapshot_stat(struct snapshot *s, struct library_stat *st, struct err *e)
     int rc = 0;
 
     memset(st, 0, sizeof *st);
+    rc = snapshot_views(s, e);
     st->n_tables = T_COUNT;
     for (uint32_t i = 0; i < s->n_shards && !rc; i++) {
         struct counters c;
         uint64_t used, freed;
         rc = counters_get(s->txn[i], &c, e);
         if (!rc)
-            rc = store_space(s->lib->stores[i], &used, &freed, e);
+            rc = store_space(txn_store(s->txn[i]), &used, &freed, e);
         if (rc)
             break;
         st->documents += c.documents;
         st->paths += c.paths;
         st->pages += c.pages;
         st->chunks += c.chunks;
-        st->file_bytes += store_file_bytes(s->lib->stores[i]);
+        st->file_bytes += store_file_bytes(txn_store(s->txn[i]));
         st->used_bytes += used;
         st->free_bytes += freed;
         for (int t = 0; t < T_COUNT && !rc; t++) {

@@ -2,6 +2,8 @@
  * Every value is stored as header {u8 record version, u8[7] low bytes of XXH3-64 over dbi number, key and payload}
  * + payload; callers see the payload only. A checksum is checked at every read of a record unless the
  * table is marked hot (vec, post, dl: checked on first use in a snapshot by their own code, with store_check()).
+ * Reads look at the B-tree's pages with every offset checked (tree.h): damage is ERR_CORRUPT, never a signal. A writer looks at all tree
+ * pages once when it opens (store_pages.c), because LMDB trusts what it changes.
  * LMDB rules kept here: no WRITEMAP, no NOSYNC, one environment a path and process, file length checked against the
  * meta page before mapping, MDB_NOTLS read transactions, values never outlive their transaction, keys fixed width.
  * Errors: ENOSPC, EDQUOT, MDB_MAP_FULL and short writes are ERR_FULL; MDB_PANIC, MDB_CORRUPTED, MDB_PAGE_NOTFOUND and bad
@@ -25,8 +27,11 @@ struct store;
 struct txn;
 
 int store_open(struct store **out, const char *dir, int writable, struct err *e);
+/* The file is closed when the last transaction on it has ended, so that a reader may replace a store by its successor at any time. */
 void store_close(struct store *s);
 uint64_t store_file_bytes(const struct store *s);
+uint64_t store_inode(const struct store *s); /* of data.mdb: another one stands there after a compaction */
+int store_unlocked(const struct store *s); /* 1: read without LMDB's lock file; no writer may be at work */
 uint64_t store_last_commit(struct store *s); /* number of the newest commit, by whichever process; no transaction needed */
 /* Bytes of data.mdb in use, and in pages that are free for reuse. */
 int store_space(struct store *s, uint64_t *used, uint64_t *freed, struct err *e);
@@ -36,6 +41,7 @@ int txn_write(struct store *s, struct txn **out, struct err *e); /* one at a tim
 int txn_commit(struct txn *t, struct err *e); /* t is gone either way */
 void txn_abort(struct txn *t); /* ends a read too; NULL is fine */
 uint64_t txn_id(const struct txn *t); /* of a read: the commit it sees */
+struct store *txn_store(const struct txn *t);
 
 /* ERR_NOTFOUND leaves *p NULL and sets no message when e is NULL. *p is good until the transaction ends, or the next
  * write in the same write transaction. */
@@ -56,7 +62,8 @@ struct scan;
 int scan_open(struct txn *t, enum table tb, const void *prefix, size_t n_prefix, struct scan **out,
               struct err *e);
 /* 0, or ERR_NOTFOUND at the end (no message). Key and payload as in txn_get. A record with a wrong checksum is
- * ERR_CORRUPT and names table and key; the scan may go on behind it. */
+ * ERR_CORRUPT and names table and key; the scan may go on behind it. After a damaged page it cannot: the next call
+ * says ERR_NOTFOUND. */
 int scan_next(struct scan *sc, const void **key, size_t *n_key, const void **p, size_t *n,
               struct err *e);
 int scan_seek(struct scan *sc, const void *key, size_t n_key, struct err *e); /* next: first >= key */
@@ -65,6 +72,12 @@ void scan_close(struct scan *sc);
 /* Checks a hot record's checksum, given what txn_get or scan_next returned for it. */
 int store_check(enum table tb, const void *key, size_t n_key, const void *p, size_t n,
                 struct err *e);
+
+/* store_pages.c: looks over the pages of the B-trees of data.mdb, as commit left them, before LMDB follows them. strict: the counts in
+ * the tables' roots too. ERR_CORRUPT, or ERR_BUSY when later commits have taken that commit's meta page. store_open() does it before writing. */
+int store_pages_check(const char *file, uint64_t commit, int strict, struct err *e);
+/* The same for what t, a read transaction, sees. */
+int txn_pages_check(struct txn *t, int strict, struct err *e);
 
 /* A copy without free pages (mdb_env_copy2 with compaction) into a new file. */
 int store_copy(struct store *s, const char *file, struct err *e);

@@ -1,36 +1,41 @@
-/* store_lmdb.c - the one door to LMDB (see store.h).
- * A record on disk: {u8 version, u8[7] low bytes of XXH3-64} + payload. The sum covers table number, key and payload, so a
- * record that lands under another key or in another table is found out too.
- * Threads: a read transaction may be used by any thread, one at a time (MDB_NOTLS); writes by one thread. */
+/* store_lmdb.c - the one door to LMDB (see store.h). Writes are LMDB's. Reads take a read transaction of LMDB, which keeps the pages
+ * of one commit from reuse, and look at the pages themselves through tree.c, which checks what LMDB would trust.
+ * Threads: a read transaction may be used by several threads at once; writes by one thread. */
 #include "index/store.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "base/hash.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "index/store_record.h"
+#include "index/tree.h"
 
-#define RECORD_VERSION 1
-#define HEADER 8
 #define MAX_READERS 1024
+#define FULL_BYTES MIB /* less free space than this, and a short write means a full disk */
 
 /* Virtual address space, not disk: 1 TiB where the system gives it, else less. */
 static const size_t map_sizes[] = {(size_t)1 << 40, (size_t)1 << 36, (size_t)1 << 33, (size_t)1 << 31};
 
-static const char *const names[T_COUNT] = {"meta", "doc",  "path", "page", "chunk", "seen", "vec",
-                                           "term", "post", "dl",   "filt", "tomb",  "log"};
-
 struct store {
     MDB_env *env;
-    MDB_dbi dbi[T_COUNT];
+    MDB_dbi dbi[T_COUNT]; /* of a writer */
+    atomic_int refs; /* the owner's and one a transaction: closing waits for the last of them */
     int writable;
-    int broken; /* a write failed in a way that leaves the environment in doubt */
+    int unlocked; /* LMDB's lock file could not be opened for writing: no writer sees this reader */
+    atomic_int broken; /* a write failed in a way that leaves the environment in doubt */
+    unsigned char *map; /* the file, for tree.c; longer than the file, which grows into it */
+    size_t map_bytes;
+    uint32_t page_bytes;
+    uint64_t inode;
     char dir[4096];
 };
 
@@ -38,28 +43,29 @@ struct txn {
     struct store *s;
     MDB_txn *txn;
     int writing;
+    struct tree_view view; /* of a read */
+    struct tree tree[T_COUNT];
 };
 
 struct scan {
     struct txn *t;
     enum table tb;
-    MDB_cursor *cur;
+    MDB_cursor *cur; /* of a write transaction */
+    struct tree_cursor tree; /* of a read transaction */
     unsigned char prefix[511];
     size_t n_prefix;
     int positioned; /* the cursor stands on a record that was not handed out yet */
     int ended;
 };
 
-const char *table_name(enum table t)
+static int disk_is_full(const struct store *s)
 {
-    return t < T_COUNT ? names[t] : "?";
+    struct statvfs v;
+
+    return statvfs(s->dir, &v) == 0 && (uint64_t)v.f_bavail * v.f_frsize < FULL_BYTES;
 }
 
-static int hot(enum table tb)
-{
-    return tb == T_VEC || tb == T_POST || tb == T_DL;
-}
-
+/* s: NULL when the failure says nothing about the library's own file. */
 static int fail(struct store *s, struct err *e, int rc, const char *what)
 {
     switch (rc) {
@@ -74,88 +80,82 @@ static int fail(struct store *s, struct err *e, int rc, const char *what)
     case MDB_PAGE_NOTFOUND:
     case MDB_INVALID:
         if (s)
-            s->broken = 1;
+            atomic_store(&s->broken, 1);
         return err_set(e, ERR_CORRUPT, "%s: %s is damaged (%s)", what, s ? s->dir : "data.mdb",
                        mdb_strerror(rc));
     case MDB_VERSION_MISMATCH:
         return err_set(e, ERR_VERSION, "%s: made by another LMDB format", what);
     case MDB_READERS_FULL:
         return err_set(e, ERR_BUSY, "%s: more than %d readers at once", what, MAX_READERS);
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+        return err_set(e, ERR_FULL, "%s: no space left (%s); nothing of it was stored", what, strerror(rc));
+    case EIO: /* LMDB reports a short write, which is how a full disk shows, as EIO as well */
+        if (s && disk_is_full(s))
+            return err_set(e, ERR_FULL, "%s: the disk of %s is full; nothing of it was stored", what, s->dir);
+        if (s)
+            atomic_store(&s->broken, 1);
+        return err_set(e, ERR_IO, "%s: input/output error; nothing of it was stored", what);
     default:
-        break;
+        return rc > 0 ? err_errno(e, rc, "%s", what) : err_set(e, ERR_IO, "%s: %s", what, mdb_strerror(rc));
     }
-    if (rc == EIO && s)
-        s->broken = 1;
-    if (rc > 0) {
-        /* LMDB reports a short write, which is how a full disk shows, as EIO. */
-        int code = err_errno(e, rc, "%s", what);
-        if (rc == EIO)
-            return err_set(e, ERR_IO, "%s: input/output error, or the disk is full; nothing of it was stored", what);
-        return code;
-    }
-    return err_set(e, ERR_IO, "%s: %s", what, mdb_strerror(rc));
 }
 
-/* The pages that the newer meta page promises must be there: LMDB itself would take SIGBUS on a file that was cut off.
- * Layout (LMDB 0.9, 64-bit): page header 16 bytes, then magic u32, version u32, address, mapsize, two MDB_db of 48 bytes, last
- * page number, transaction number. */
-static int check_length(const char *file, struct err *e)
+/* ---- open ---- */
+
+/* The pages that the newer meta page promises must be there: reading behind the end of a file that was cut off is a signal.
+ * The length is asked last: a writer makes the file longer before its meta page says so. */
+static int check_length(const char *file, uint64_t *bytes, struct err *e)
 {
-    unsigned char page[2][4096];
+    unsigned char page[2][TREE_META_BYTES];
     struct stat st;
-    uint64_t last = 0;
-    uint64_t best_txn = 0;
-    uint32_t psize = 4096;
+    uint64_t commit[2], n_pages[2];
+    uint32_t page_bytes[2] = {0, 0};
+    ssize_t got;
     int rc = 0;
     int fd = open(file, O_RDONLY | O_CLOEXEC);
 
+    *bytes = 0;
     if (fd < 0)
         return errno == ENOENT ? 0 : err_errno(e, errno, "open %s", file);
-    memset(page, 0, sizeof page);
-    if (fstat(fd, &st) < 0)
+    got = pread(fd, page[0], TREE_META_BYTES, 0);
+    if (got == TREE_META_BYTES)
+        rc = tree_meta(page[0], &commit[0], &n_pages[0], &page_bytes[0], e);
+    if (!rc && page_bytes[0])
+        got = pread(fd, page[1], TREE_META_BYTES, page_bytes[0]);
+    if (!rc && got == TREE_META_BYTES && page_bytes[0])
+        rc = tree_meta(page[1], &commit[1], &n_pages[1], &page_bytes[1], e);
+    if (!rc && fstat(fd, &st) < 0)
         rc = err_errno(e, errno, "stat %s", file);
-    else if (st.st_size == 0)
-        rc = 0; /* being made */
-    else if (st.st_size < 2 * 4096 || pread(fd, page, sizeof page, 0) != (ssize_t)sizeof page)
-        rc = err_set(e, ERR_CORRUPT, "%s is cut off: %lld bytes are less than its two meta pages", file, (long long)st.st_size);
-    else {
-        for (int i = 0; i < 2; i++) {
-            uint64_t txn, pg;
-            uint32_t magic;
-            memcpy(&magic, page[i] + 16, 4);
-            memcpy(&pg, page[i] + 16 + 24 + 96, 8);
-            memcpy(&txn, page[i] + 16 + 24 + 96 + 8, 8);
-            if (magic != 0xBEEFC0DE)
-                rc = err_set(e, ERR_CORRUPT, "%s: meta page %d is not one of LMDB", file, i);
-            else if (txn >= best_txn) {
-                best_txn = txn;
-                last = pg;
-                memcpy(&psize, page[i] + 16 + 24, 4); /* md_pad of the free DB holds the page size */
-            }
-        }
-        if (!rc && (psize < 512 || psize > 65536 || (psize & (psize - 1))))
-            rc = err_set(e, ERR_CORRUPT, "%s: page size %u in the meta page", file, psize);
-        if (!rc && (last >= UINT64_MAX / 65536 || (last + 1) * psize > (uint64_t)st.st_size))
-            rc = err_set(e, ERR_CORRUPT, "%s is cut off: %lld bytes, but its meta page needs %llu", file,
-                         (long long)st.st_size, (unsigned long long)((last + 1) * psize));
-    }
     close(fd);
-    return rc;
+    if (rc)
+        return err_wrap(e, "%s", file);
+    if (st.st_size == 0)
+        return 0; /* being made */
+    if (!page_bytes[1])
+        return err_set(e, ERR_CORRUPT, "%s is cut off: %lld bytes are less than its two meta pages", file, (long long)st.st_size);
+    *bytes = n_pages[commit[1] > commit[0]] * page_bytes[0];
+    if (page_bytes[0] != page_bytes[1])
+        return err_set(e, ERR_CORRUPT, "%s: its meta pages disagree", file);
+    if (*bytes > (uint64_t)st.st_size)
+        return err_set(e, ERR_CORRUPT, "%s is cut off: %lld bytes, but its meta page needs %llu", file,
+                       (long long)st.st_size, (unsigned long long)*bytes);
+    return 0;
 }
 
+/* A writer's handles. A reader has none: LMDB would follow the pages of the table of tables without a check. */
 static int open_tables(struct store *s, struct err *e)
 {
     MDB_txn *t;
-    int rc = mdb_txn_begin(s->env, NULL, s->writable ? 0 : MDB_RDONLY, &t);
+    int rc = mdb_txn_begin(s->env, NULL, 0, &t);
 
     if (rc)
         return fail(s, e, rc, "open the library");
     for (int i = 0; i < T_COUNT && !rc; i++)
-        rc = mdb_dbi_open(t, names[i], s->writable ? MDB_CREATE : 0, &s->dbi[i]);
+        rc = mdb_dbi_open(t, table_name((enum table)i), MDB_CREATE, &s->dbi[i]);
     if (rc) {
         mdb_txn_abort(t);
-        if (rc == MDB_NOTFOUND)
-            return err_set(e, ERR_CORRUPT, "%s: a table is missing", s->dir);
         return fail(s, e, rc, "open the library's tables");
     }
     rc = mdb_txn_commit(t);
@@ -182,11 +182,53 @@ static int open_env(struct store *s, unsigned flags)
     return rc;
 }
 
+/* The mapping that tree.c reads. The kernel reads ahead in it as long as the file fits half of the memory. */
+static int map_file(struct store *s, uint64_t bytes, struct err *e)
+{
+    uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    struct stat st;
+    MDB_stat size;
+    int fd = -1;
+
+    if (mdb_env_get_fd(s->env, &fd) || fstat(fd, &st) < 0 || mdb_env_stat(s->env, &size))
+        return err_set(e, ERR_IO, "open %s: its file cannot be asked", s->dir);
+    s->inode = st.st_ino;
+    s->page_bytes = size.ms_psize;
+    for (size_t i = 0; i < sizeof map_sizes / sizeof map_sizes[0] && map_sizes[i] >= bytes; i++) {
+        s->map = mmap(NULL, map_sizes[i], PROT_READ, MAP_SHARED, fd, 0);
+        s->map_bytes = map_sizes[i];
+        if (s->map != MAP_FAILED)
+            break;
+        s->map = NULL;
+    }
+    if (!s->map)
+        return err_set(e, ERR_NOMEM, "open %s: no address space for %llu bytes", s->dir, (unsigned long long)bytes);
+    if (bytes > memory / 2)
+        madvise(s->map, s->map_bytes, MADV_RANDOM);
+    return 0;
+}
+
+/* LMDB's writer trusts every page, so that none may be damaged before it starts. */
+static int check_before_writing(struct store *s, uint64_t bytes, struct err *e)
+{
+    struct txn *t;
+    int rc = bytes ? txn_read(s, &t, e) : 0;
+
+    if (rc || !bytes)
+        return rc;
+    rc = txn_pages_check(t, 0, e);
+    txn_abort(t);
+    if (rc == ERR_CORRUPT)
+        err_wrap(e, "%s takes no writes (restore a backup, or index the files into a new library)", s->dir);
+    return rc;
+}
+
 int store_open(struct store **out, const char *dir, int writable, struct err *e)
 {
     struct store *s = mem_take(1, sizeof *s);
     char file[4200];
     unsigned flags = MDB_NOTLS | MDB_NORDAHEAD | (writable ? 0 : MDB_RDONLY);
+    uint64_t bytes;
     int dead;
     int rc;
 
@@ -196,21 +238,29 @@ int store_open(struct store **out, const char *dir, int writable, struct err *e)
     snprintf(s->dir, sizeof s->dir, "%s", dir);
     snprintf(file, sizeof file, "%s/data.mdb", dir);
     s->writable = writable;
-    rc = check_length(file, e);
+    atomic_init(&s->refs, 1);
+    atomic_init(&s->broken, 0);
+    rc = check_length(file, &bytes, e);
     if (rc) {
         mem_give(s);
         return rc;
     }
     rc = open_env(s, flags);
-    if ((rc == EROFS || rc == EACCES || rc == EPERM) && !writable)
-        rc = open_env(s, flags | MDB_NOLOCK); /* a library on a read-only medium has no writer to fear */
+    if ((rc == EROFS || rc == EACCES || rc == EPERM) && !writable) {
+        s->unlocked = 1; /* library.c keeps writers away instead */
+        rc = open_env(s, flags | MDB_NOLOCK);
+    }
     if (rc) {
         rc = fail(s, e, rc, dir);
         mem_give(s);
         return rc;
     }
     mdb_reader_check(s->env, &dead); /* slots of processes that died */
-    rc = open_tables(s, e);
+    rc = map_file(s, bytes, e);
+    if (!rc && writable)
+        rc = check_before_writing(s, bytes, e);
+    if (!rc && writable)
+        rc = open_tables(s, e);
     if (rc) {
         store_close(s);
         return rc;
@@ -221,8 +271,10 @@ int store_open(struct store **out, const char *dir, int writable, struct err *e)
 
 void store_close(struct store *s)
 {
-    if (!s)
+    if (!s || atomic_fetch_sub(&s->refs, 1) != 1)
         return;
+    if (s->map)
+        munmap(s->map, s->map_bytes);
     if (s->env)
         mdb_env_close(s->env);
     mem_give(s);
@@ -230,11 +282,20 @@ void store_close(struct store *s)
 
 uint64_t store_file_bytes(const struct store *s)
 {
-    char file[4200];
     struct stat st;
+    int fd = -1;
 
-    snprintf(file, sizeof file, "%s/data.mdb", s->dir);
-    return stat(file, &st) == 0 ? (uint64_t)st.st_size : 0;
+    return mdb_env_get_fd(s->env, &fd) == 0 && fstat(fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+uint64_t store_inode(const struct store *s)
+{
+    return s->inode;
+}
+
+int store_unlocked(const struct store *s)
+{
+    return s->unlocked;
 }
 
 uint64_t store_last_commit(struct store *s)
@@ -246,37 +307,78 @@ uint64_t store_last_commit(struct store *s)
 
 int store_space(struct store *s, uint64_t *used, uint64_t *freed, struct err *e)
 {
-    MDB_envinfo info;
-    MDB_stat st;
     struct txn *t;
-    MDB_cursor *cur;
-    MDB_val k, v;
+    struct tree_cursor c;
+    struct tree_bytes key, value;
     uint64_t pages = 0;
     int rc = txn_read(s, &t, e);
 
     if (rc)
         return rc;
-    mdb_env_info(s->env, &info);
-    mdb_env_stat(s->env, &st);
-    rc = mdb_cursor_open(t->txn, 0, &cur); /* the free list: a count and that many page numbers a record */
-    if (!rc) {
-        while ((rc = mdb_cursor_get(cur, &k, &v, MDB_NEXT)) == 0) {
-            size_t n = 0;
-            if (v.mv_size >= sizeof n)
-                memcpy(&n, v.mv_data, sizeof n);
-            pages += n;
-        }
-        mdb_cursor_close(cur);
+    tree_cursor(&c, &t->view, &t->view.unused); /* a count and that many page numbers a record */
+    c.numbers = 1;
+    rc = tree_seek(&c, NULL, 0, e);
+    while (!rc && (rc = tree_next(&c, &key, &value, e)) == 0) {
+        uint64_t n = 0;
+        if (value.n >= sizeof n)
+            memcpy(&n, value.p, sizeof n);
+        pages += n;
     }
+    *freed = pages * t->view.page_bytes;
+    *used = t->view.n_pages * t->view.page_bytes - *freed;
     txn_abort(t);
-    if (rc && rc != MDB_NOTFOUND)
-        return fail(s, e, rc, "free list");
-    *freed = pages * st.ms_psize;
-    *used = ((uint64_t)info.me_last_pgno + 1) * st.ms_psize - *freed;
-    return 0;
+    return rc == ERR_NOTFOUND ? 0 : rc;
 }
 
 /* ---- transactions ---- */
+
+/* The pages of the commit that LMDB's transaction holds. The two meta pages take turns: while the other one is not newer than
+ * ours, nobody can be writing to ours. */
+static int begin_read(struct txn *t, struct err *e)
+{
+    struct store *s = t->s;
+    int rc = ERR_BUSY;
+
+    for (int tries = 0; tries < 1000 && rc == ERR_BUSY; tries++) {
+        uint64_t commit;
+        if (t->txn) {
+            mdb_txn_reset(t->txn);
+            rc = mdb_txn_renew(t->txn);
+        } else {
+            rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &t->txn);
+        }
+        if (rc)
+            return fail(NULL, e, rc, "begin to read");
+        commit = mdb_txn_id(t->txn);
+        rc = tree_view(s->map, s->page_bytes, commit, &t->view, e);
+        if (!rc && store_last_commit(s) != commit)
+            rc = ERR_BUSY;
+    }
+    if (!rc && e)
+        err_clear(e); /* of commits that were overtaken */
+    if (rc == ERR_BUSY)
+        return err_set(e, ERR_BUSY, "%s is being committed to too fast to be read", s->dir);
+    if (!rc && t->view.n_pages > s->map_bytes / s->page_bytes)
+        return err_set(e, ERR_FULL, "%s has outgrown its address space", s->dir);
+    for (int i = 0; i < T_COUNT && !rc; i++)
+        rc = tree_find(&t->view, table_name((enum table)i), &t->tree[i], e);
+    return rc;
+}
+
+static int begin_write(struct txn *t, struct err *e)
+{
+    struct store *s = t->s;
+    int dead;
+    int rc;
+
+    if (!s->writable)
+        return err_set(e, ERR_ACCESS, "%s is open for reading only", s->dir);
+    if (atomic_load(&s->broken))
+        return err_set(e, ERR_IO, "%s takes no writes after an input/output error: start docent again and run verify", s->dir);
+    mdb_reader_check(s->env, &dead); /* a reader that died would keep its pages from reuse for ever */
+    rc = mdb_txn_begin(s->env, NULL, 0, &t->txn);
+    return rc ? fail(s, e, rc, "begin to write") : 0;
+}
 
 static int begin(struct store *s, int writing, struct txn **out, struct err *e)
 {
@@ -286,28 +388,13 @@ static int begin(struct store *s, int writing, struct txn **out, struct err *e)
     *out = NULL;
     if (!t)
         return err_set(e, ERR_NOMEM, "transaction");
-    if (writing && (!s->writable || s->broken)) {
-        mem_give(t);
-        if (!s->writable)
-            return err_set(e, ERR_ACCESS, "%s is open for reading only", s->dir);
-        return err_set(e, ERR_IO, "%s takes no writes after an input/output error: start docent again and run verify", s->dir);
-    }
     t->s = s;
     t->writing = writing;
-    rc = mdb_txn_begin(s->env, NULL, writing ? 0 : MDB_RDONLY, &t->txn);
-    if (rc) {
-        mem_give(t);
-        return fail(s, e, rc, "begin a transaction");
-    }
-    /* LMDB reads a table's root at its first use in a transaction: done here, so that several threads may look things up in
-     * one read transaction without writing to it. */
-    for (int i = 0; i < T_COUNT && !rc; i++) {
-        MDB_stat st;
-        rc = mdb_stat(t->txn, s->dbi[i], &st);
-    }
+    atomic_fetch_add(&s->refs, 1);
+    rc = writing ? begin_write(t, e) : begin_read(t, e);
     if (rc) {
         txn_abort(t);
-        return fail(s, e, rc, "begin a transaction");
+        return rc;
     }
     *out = t;
     return 0;
@@ -328,15 +415,20 @@ int txn_commit(struct txn *t, struct err *e)
     struct store *s = t->s;
     int rc = mdb_txn_commit(t->txn);
 
+    if (rc)
+        rc = fail(s, e, rc, "commit");
+    store_close(s);
     mem_give(t);
-    return rc ? fail(s, e, rc, "commit") : 0;
+    return rc;
 }
 
 void txn_abort(struct txn *t)
 {
     if (!t)
         return;
-    mdb_txn_abort(t->txn);
+    if (t->txn)
+        mdb_txn_abort(t->txn);
+    store_close(t->s);
     mem_give(t);
 }
 
@@ -345,105 +437,60 @@ uint64_t txn_id(const struct txn *t)
     return (uint64_t)mdb_txn_id(t->txn);
 }
 
+struct store *txn_store(const struct txn *t)
+{
+    return t->s;
+}
+
+int txn_pages_check(struct txn *t, int strict, struct err *e)
+{
+    char file[4200];
+
+    snprintf(file, sizeof file, "%s/data.mdb", t->s->dir);
+    return store_pages_check(file, txn_id(t), strict, e);
+}
+
 /* ---- records ---- */
-
-static uint64_t sum_of(enum table tb, const void *key, size_t n_key, const void *p, size_t n)
-{
-    unsigned char head[16 + 511];
-    uint64_t body = hash_xxh3(p, n);
-
-    head[0] = (unsigned char)tb;
-    memcpy(head + 1, &body, 8);
-    memcpy(head + 9, key, n_key);
-    return hash_xxh3(head, 9 + n_key);
-}
-
-static void header_of(unsigned char h[HEADER], enum table tb, const void *key, size_t n_key,
-                      const void *p, size_t n)
-{
-    uint64_t sum = sum_of(tb, key, n_key, p, n);
-
-    memcpy(h, &sum, HEADER);
-    h[0] = RECORD_VERSION;
-}
-
-static void key_text(char *out, size_t n, const void *key, size_t n_key)
-{
-    hash_hex(out, key, n_key < (n - 1) / 2 ? n_key : (n - 1) / 2);
-}
-
-static int damaged(struct err *e, enum table tb, const void *key, size_t n_key, const char *why)
-{
-    char hex[65];
-
-    key_text(hex, sizeof hex, key, n_key);
-    return err_set(e, ERR_CORRUPT, "record %s/%s: %s", table_name(tb), hex, why);
-}
-
-int store_check(enum table tb, const void *key, size_t n_key, const void *p, size_t n,
-                struct err *e)
-{
-    const unsigned char *h = (const unsigned char *)p - HEADER;
-    unsigned char want[HEADER];
-
-    if (n_key > 511)
-        return damaged(e, tb, key, 32, "key too long");
-    header_of(want, tb, key, n_key, p, n);
-    if (h[0] != RECORD_VERSION)
-        return damaged(e, tb, key, n_key, "unknown record version");
-    if (memcmp(h, want, HEADER) != 0)
-        return damaged(e, tb, key, n_key, "its checksum does not hold");
-    return 0;
-}
-
-static int payload_of(enum table tb, const MDB_val *k, const MDB_val *v, const void **p, size_t *n,
-                      struct err *e)
-{
-    *p = NULL;
-    *n = 0;
-    if (v->mv_size < HEADER)
-        return damaged(e, tb, k->mv_data, k->mv_size, "shorter than its header");
-    if (!hot(tb)) {
-        int rc = store_check(tb, k->mv_data, k->mv_size, (const char *)v->mv_data + HEADER,
-                             v->mv_size - HEADER, e);
-        if (rc)
-            return rc;
-    }
-    *p = (const char *)v->mv_data + HEADER;
-    *n = v->mv_size - HEADER;
-    return 0;
-}
 
 int txn_get(struct txn *t, enum table tb, const void *key, size_t n_key, const void **p, size_t *n,
             struct err *e)
 {
     MDB_val k = {n_key, (void *)(uintptr_t)key};
-    MDB_val v;
-    int rc = mdb_get(t->txn, t->s->dbi[tb], &k, &v);
+    MDB_val v = {0, NULL};
+    struct tree_bytes value = {NULL, 0};
+    int rc;
 
     *p = NULL;
     *n = 0;
-    if (rc == MDB_NOTFOUND)
-        return e ? err_set(e, ERR_NOTFOUND, "%s: no such record", table_name(tb)) : ERR_NOTFOUND;
+    if (t->writing) {
+        rc = mdb_get(t->txn, t->s->dbi[tb], &k, &v);
+        value = (struct tree_bytes){v.mv_data, v.mv_size};
+        if (rc && rc != MDB_NOTFOUND)
+            return fail(t->s, e, rc, table_name(tb));
+    } else {
+        rc = tree_get(&t->view, &t->tree[tb], key, n_key, &value, e);
+        if (rc && rc != ERR_NOTFOUND)
+            return rc;
+    }
     if (rc)
-        return fail(t->s, e, rc, table_name(tb));
-    return payload_of(tb, &k, &v, p, n, e);
+        return e ? err_set(e, ERR_NOTFOUND, "%s: no such record", table_name(tb)) : ERR_NOTFOUND;
+    return record_payload(tb, key, n_key, value.p, value.n, p, n, e);
 }
 
 int txn_reserve(struct txn *t, enum table tb, const void *key, size_t n_key, size_t n, void **p,
                 struct err *e)
 {
     MDB_val k = {n_key, (void *)(uintptr_t)key};
-    MDB_val v = {n + HEADER, NULL};
+    MDB_val v = {n + RECORD_HEADER, NULL};
     int rc;
 
-    if (n_key == 0 || n_key > 511 || n > UINT32_MAX)
+    if (n_key == 0 || n_key > 511 || n > UINT32_MAX - RECORD_HEADER)
         return err_set(e, ERR_INVALID, "%s: key of %zu and value of %zu bytes", table_name(tb), n_key, n);
     rc = mdb_put(t->txn, t->s->dbi[tb], &k, &v, MDB_RESERVE);
     if (rc)
         return fail(t->s, e, rc, table_name(tb));
-    memset(v.mv_data, 0, HEADER);
-    *p = (char *)v.mv_data + HEADER;
+    memset(v.mv_data, 0, RECORD_HEADER);
+    *p = (char *)v.mv_data + RECORD_HEADER;
     return 0;
 }
 
@@ -456,7 +503,7 @@ int txn_put(struct txn *t, enum table tb, const void *key, size_t n_key, const v
     if (rc)
         return rc;
     memcpy(to, p, n);
-    header_of((unsigned char *)to - HEADER, tb, key, n_key, p, n);
+    record_header((unsigned char *)to - RECORD_HEADER, tb, key, n_key, p, n);
     return 0;
 }
 
@@ -468,7 +515,7 @@ int txn_seal(struct txn *t, enum table tb, const void *key, size_t n_key, struct
 
     if (rc)
         return fail(t->s, e, rc, table_name(tb));
-    header_of(v.mv_data, tb, key, n_key, (char *)v.mv_data + HEADER, v.mv_size - HEADER);
+    record_header(v.mv_data, tb, key, n_key, (char *)v.mv_data + RECORD_HEADER, v.mv_size - RECORD_HEADER);
     return 0;
 }
 
@@ -484,9 +531,16 @@ int txn_del(struct txn *t, enum table tb, const void *key, size_t n_key, struct 
 
 int txn_stat(struct txn *t, enum table tb, uint64_t *entries, uint64_t *bytes, struct err *e)
 {
+    const struct tree *r = &t->tree[tb];
     MDB_stat st;
-    int rc = mdb_stat(t->txn, t->s->dbi[tb], &st);
+    int rc;
 
+    if (!t->writing) {
+        *entries = r->entries;
+        *bytes = (r->branch_pages + r->leaf_pages + r->overflow_pages) * t->view.page_bytes;
+        return 0;
+    }
+    rc = mdb_stat(t->txn, t->s->dbi[tb], &st);
     if (rc)
         return fail(t->s, e, rc, table_name(tb));
     *entries = st.ms_entries;
@@ -500,7 +554,7 @@ int scan_open(struct txn *t, enum table tb, const void *prefix, size_t n_prefix,
               struct err *e)
 {
     struct scan *sc = mem_take(1, sizeof *sc);
-    int rc;
+    int rc = 0;
 
     *out = NULL;
     if (!sc || n_prefix > sizeof sc->prefix) {
@@ -512,7 +566,10 @@ int scan_open(struct txn *t, enum table tb, const void *prefix, size_t n_prefix,
     sc->n_prefix = n_prefix;
     if (n_prefix)
         memcpy(sc->prefix, prefix, n_prefix);
-    rc = mdb_cursor_open(t->txn, t->s->dbi[tb], &sc->cur);
+    if (t->writing)
+        rc = mdb_cursor_open(t->txn, t->s->dbi[tb], &sc->cur);
+    else
+        tree_cursor(&sc->tree, &t->view, &t->tree[tb]);
     if (rc) {
         mem_give(sc);
         return fail(t->s, e, rc, table_name(tb));
@@ -530,55 +587,76 @@ int scan_seek(struct scan *sc, const void *key, size_t n_key, struct err *e)
 {
     MDB_val k = {n_key, (void *)(uintptr_t)key};
     MDB_val v;
-    int rc = mdb_cursor_get(sc->cur, &k, &v, n_key ? MDB_SET_RANGE : MDB_FIRST);
+    int rc;
 
+    sc->ended = 0;
+    if (!sc->cur) {
+        rc = tree_seek(&sc->tree, key, n_key, e);
+        sc->ended = rc != 0;
+        return rc;
+    }
+    rc = mdb_cursor_get(sc->cur, &k, &v, n_key ? MDB_SET_RANGE : MDB_FIRST);
     sc->ended = rc == MDB_NOTFOUND;
     sc->positioned = rc == 0;
     return rc && rc != MDB_NOTFOUND ? fail(sc->t->s, e, rc, table_name(sc->tb)) : 0;
 }
 
+static int cursor_next(struct scan *sc, struct tree_bytes *key, struct tree_bytes *value, struct err *e)
+{
+    MDB_val k, v;
+    int rc;
+
+    if (!sc->cur)
+        return tree_next(&sc->tree, key, value, e);
+    rc = mdb_cursor_get(sc->cur, &k, &v, sc->positioned ? MDB_GET_CURRENT : MDB_NEXT);
+    sc->positioned = 0;
+    if (rc == MDB_NOTFOUND || rc == EINVAL)
+        return ERR_NOTFOUND;
+    if (rc)
+        return fail(sc->t->s, e, rc, table_name(sc->tb));
+    *key = (struct tree_bytes){k.mv_data, k.mv_size};
+    *value = (struct tree_bytes){v.mv_data, v.mv_size};
+    return 0;
+}
+
 int scan_next(struct scan *sc, const void **key, size_t *n_key, const void **p, size_t *n,
               struct err *e)
 {
-    MDB_val k, v;
+    struct tree_bytes k, v;
     int rc;
 
     *p = NULL;
     *n = 0;
     if (sc->ended)
         return ERR_NOTFOUND;
-    rc = mdb_cursor_get(sc->cur, &k, &v, sc->positioned ? MDB_GET_CURRENT : MDB_NEXT);
-    sc->positioned = 0;
-    if (rc == MDB_NOTFOUND || rc == EINVAL) {
+    rc = cursor_next(sc, &k, &v, e);
+    if (!rc && (k.n < sc->n_prefix || memcmp(k.p, sc->prefix, sc->n_prefix) != 0))
+        rc = ERR_NOTFOUND;
+    if (rc) { /* also behind a damaged page the cursor cannot go on */
         sc->ended = 1;
-        return ERR_NOTFOUND;
+        return rc;
     }
-    if (rc) {
-        sc->ended = 1; /* a broken page: the cursor cannot go on */
-        return fail(sc->t->s, e, rc, table_name(sc->tb));
-    }
-    if (k.mv_size < sc->n_prefix || memcmp(k.mv_data, sc->prefix, sc->n_prefix) != 0) {
-        sc->ended = 1;
-        return ERR_NOTFOUND;
-    }
-    *key = k.mv_data;
-    *n_key = k.mv_size;
-    return payload_of(sc->tb, &k, &v, p, n, e);
+    *key = k.p;
+    *n_key = k.n;
+    return record_payload(sc->tb, k.p, k.n, v.p, v.n, p, n, e);
 }
 
 void scan_close(struct scan *sc)
 {
     if (!sc)
         return;
-    mdb_cursor_close(sc->cur);
+    if (sc->cur)
+        mdb_cursor_close(sc->cur);
     mem_give(sc);
 }
+
+/* ---- copies ---- */
 
 int store_copy_fd(struct store *s, int fd, struct err *e)
 {
     int rc = mdb_env_copyfd2(s->env, fd, MDB_CP_COMPACT);
 
-    return rc ? fail(s, e, rc, "copy the library") : 0;
+    return rc ? fail(NULL, e, rc, "copy the library") : 0;
 }
 
 int store_copy(struct store *s, const char *file, struct err *e)
@@ -588,13 +666,11 @@ int store_copy(struct store *s, const char *file, struct err *e)
 
     if (fd < 0)
         return err_errno(e, errno, "create %s", file);
-    rc = mdb_env_copyfd2(s->env, fd, MDB_CP_COMPACT);
+    rc = store_copy_fd(s, fd, e);
     if (!rc && fsync(fd) < 0)
-        rc = errno;
+        rc = err_errno(e, errno, "write %s", file);
     close(fd);
-    if (rc) {
+    if (rc)
         unlink(file);
-        return fail(s, e, rc, file);
-    }
-    return 0;
+    return rc;
 }
