@@ -1,5 +1,7 @@
 /* team.c - a fixed team of threads (see team.h).
- * Who may touch what: mu guards round, n_tasks, busy, stop; next is taken with an atomic add.
+ * Who may touch what: mu guards round, open, n_tasks, busy, stop; next is taken with an atomic add.
+ * A round does not wait for members that have not woken: on a busy machine a wake-up takes milliseconds, and a decoded
+ * token has some 150 rounds. Who comes after the caller has closed the round finds it closed.
  * A member spins SPINS times for the next round before it sleeps: rounds inside one forward pass
  * follow each other within microseconds, and a futex sleep and wake costs some 50 us. */
 #include "base/team.h"
@@ -22,7 +24,8 @@ struct team {
     pthread_cond_t wake;
     pthread_cond_t done;
     atomic_ulong round; /* counts team_run calls */
-    atomic_int busy; /* members still in this round */
+    int open; /* the round still takes members */
+    atomic_int busy; /* members inside it */
     int stop;
     void (*fn)(void *arg, size_t task, int worker);
     void *arg;
@@ -63,6 +66,11 @@ static void *member_main(void *arg)
             return NULL;
         }
         seen = atomic_load(&t->round);
+        if (!t->open) {
+            pthread_mutex_unlock(&t->mu);
+            continue;
+        }
+        atomic_fetch_add(&t->busy, 1);
         pthread_mutex_unlock(&t->mu);
         take_tasks(t, m.worker);
         pthread_mutex_lock(&t->mu);
@@ -162,7 +170,7 @@ void team_run(struct team *t, void (*fn)(void *arg, size_t task, int worker), vo
     t->arg = arg;
     t->n_tasks = n_tasks;
     atomic_store(&t->next, 0);
-    atomic_store(&t->busy, t->started);
+    t->open = 1;
     atomic_fetch_add(&t->round, 1);
     pthread_cond_broadcast(&t->wake);
     pthread_mutex_unlock(&t->mu);
@@ -170,6 +178,7 @@ void team_run(struct team *t, void (*fn)(void *arg, size_t task, int worker), vo
     for (int i = 0; i < SPINS && atomic_load(&t->busy) > 0; i++)
         __builtin_ia32_pause();
     pthread_mutex_lock(&t->mu);
+    t->open = 0;
     while (atomic_load(&t->busy) > 0)
         pthread_cond_wait(&t->done, &t->mu);
     pthread_mutex_unlock(&t->mu);

@@ -7,7 +7,7 @@
 
 #define GROUP_CHUNKS 128 /* small documents share a pass, up to about this many chunks */
 #define GROUP_DOCS 64
-#define SLICE 256 /* chunks a call: the stop flag and the progress are seen in between */
+#define SLICE 64 /* chunks a call, some 2 s: the stop flag and the progress are seen in between */
 
 static int set_grow(struct hash_set *s)
 {
