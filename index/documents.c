@@ -93,8 +93,11 @@ static int check_vectors(struct index_batch *b, const struct index_doc *d, struc
     for (uint32_t i = 0; i < d->n_chunks; i++) {
         uint32_t from;
         int earlier = 0;
-        if (d->chunks[i].vec || seen_find(b->t, d->chunks[i].hash, &from, e) == 0)
+        int rc = d->chunks[i].vec ? 0 : seen_find(b->t, d->chunks[i].hash, &from, e);
+        if (rc == 0)
             continue;
+        if (rc != ERR_NOTFOUND)
+            return rc;
         for (uint32_t j = 0; j < i && !earlier; j++) /* the same text earlier in this document */
             earlier = d->chunks[j].vec && !memcmp(d->chunks[j].hash, d->chunks[i].hash, DOC_ID_BYTES);
         if (!earlier)
@@ -286,7 +289,7 @@ static int remove_pages(struct index_batch *b, const struct doc_row *d, struct e
     return rc;
 }
 
-/* The document with all that hangs on it but its paths. */
+/* The document with all that hangs on it but its paths. What is missing of it is damage, not "not found". */
 static int remove_doc(struct index_batch *b, const struct doc_row *d, struct err *e)
 {
     int rc = filters_remove(b->t, d, e);
@@ -302,7 +305,7 @@ static int remove_doc(struct index_batch *b, const struct doc_row *d, struct err
     b->c.chunks -= d->v.n_chunks;
     b->bytes += (uint64_t)d->v.n_chunks * 512;
     b->removed++;
-    return rc;
+    return rc == ERR_NOTFOUND ? err_set(e, ERR_CORRUPT, "a record of a document is missing: see docent verify") : rc;
 }
 
 /* Takes path off the document's list; without any left the document goes. */
@@ -344,9 +347,8 @@ static int name_doc(struct index_batch *b, const uint8_t id[DOC_ID_BYTES], const
         return path_row_get(b->t, p->path, old, &known, e);
     if (rc == ERR_NOTFOUND)
         b->c.paths++;
-    else if (memcmp(old, id, DOC_ID_BYTES) != 0)
-        rc = unname(b, old, p->path, e);
-    if (rc && rc != ERR_NOTFOUND)
+    rc = rc == 0 && memcmp(old, id, DOC_ID_BYTES) != 0 ? unname(b, old, p->path, e) : 0;
+    if (rc)
         return rc;
     b->bytes += 256;
     return path_row_put(b->t, p, id, e);

@@ -164,6 +164,8 @@ static int load_all(struct txn *t, enum table tb, const void *prefix, size_t n_p
         }
         high = (uint32_t)k[n_key - 2] << 24 | (uint32_t)k[n_key - 1] << 16;
         it = roaring_create_iterator(b);
+        if (!it)
+            rc = err_set(e, ERR_NOMEM, "bitmap");
         for (; it && it->has_value; roaring_advance_uint32_iterator(it))
             roaring_bitmap_add(*out, high | (it->current_value & 0xFFFF));
         roaring_free_uint32_iterator(it);

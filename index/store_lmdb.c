@@ -444,10 +444,11 @@ struct store *txn_store(const struct txn *t)
 
 int txn_pages_check(struct txn *t, int strict, struct err *e)
 {
-    char file[4200];
+    const struct store *s = t->s;
+    uint64_t bytes = store_file_bytes(s);
 
-    snprintf(file, sizeof file, "%s/data.mdb", t->s->dir);
-    return store_pages_check(file, txn_id(t), strict, e);
+    return store_pages_check(s->map, bytes < s->map_bytes ? bytes : s->map_bytes, s->page_bytes, txn_id(t),
+                             strict, e);
 }
 
 /* ---- records ---- */

@@ -5,12 +5,7 @@
  * Cost: branch and leaf pages and the first page of each overflow run are read once; 9 MB take 2 ms. Above ORDER_MOST keys of leaf
  * pages are not compared. A file that is damaged after this walk is out of scope.
  * The caller holds a read transaction on the commit that is looked at, so that no writer reuses its pages meanwhile. */
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/limits.h"
 #include "base/mem.h"
@@ -322,31 +317,13 @@ static int walk_file(struct walk *w, uint64_t commit)
     return rc;
 }
 
-int store_pages_check(const char *file, uint64_t commit, int strict, struct err *e)
+int store_pages_check(const unsigned char *map, size_t n_map, uint32_t page_bytes, uint64_t commit,
+                      int strict, struct err *e)
 {
-    struct walk w = {.e = e, .name = "main", .strict = strict};
-    struct stat st;
-    void *map;
-    int rc;
-    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    struct walk w = {.e = e, .name = "main", .strict = strict, .map = map, .n_map = n_map,
+                     .psize = page_bytes, .in_order = n_map <= ORDER_MOST};
 
-    if (fd < 0)
-        return err_errno(e, errno, "open %s", file);
-    if (fstat(fd, &st) < 0) {
-        rc = err_errno(e, errno, "stat %s", file);
-        close(fd);
-        return rc;
-    }
-    w.n_map = (size_t)st.st_size;
-    map = w.n_map >= 8192 ? mmap(NULL, w.n_map, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
-    close(fd);
-    if (map == MAP_FAILED)
-        return err_set(e, ERR_IO, "map %s: %s", file, strerror(errno));
-    w.map = map;
-    w.psize = u32_at(w.map + PAGE_HEAD + 24);
-    w.in_order = w.n_map <= ORDER_MOST;
-    rc = w.psize >= 512 && w.psize <= 65536 && 2 * (size_t)w.psize <= w.n_map ? walk_file(&w, commit)
-                                                         : err_set(e, ERR_CORRUPT, "%s: page size %u", file, w.psize);
-    munmap(map, w.n_map);
-    return rc;
+    if (n_map / page_bytes < 2)
+        return err_set(e, ERR_CORRUPT, "data.mdb has %zu bytes", n_map);
+    return walk_file(&w, commit);
 }

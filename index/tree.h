@@ -2,7 +2,7 @@
  * LMDB 0.9 trusts the page numbers, offsets and sizes in its pages: a damaged one makes it read outside the map, loop, or abort.
  * So reads of docent go through this file, over a mapping of its own, under a read transaction of LMDB that keeps the
  * pages of the commit from reuse. Writes are LMDB's, after store_pages.c has seen every page.
- * Knows the file's layout (LMDB 0.9, 64 bit, little endian; docs/formats.md), not <lmdb.h>. Threads: a view is read only.
+ * Knows the file's layout (LMDB 0.9, 64 bit, little endian; docs/formats.md), not LMDB's header. Threads: a view is read only.
  * Inside index only. */
 #ifndef DOCENT_INDEX_TREE_H
 #define DOCENT_INDEX_TREE_H
