@@ -21,6 +21,28 @@
 #define MAGIC_BYTES 16
 #define TAIL (8 + HASH_ID_BYTES)
 
+/* A file's name must outlive a power loss like its bytes. */
+static int sync_parent(const char *file, struct err *e)
+{
+    char dir[4300];
+    char *slash;
+    int rc = 0;
+    int fd;
+
+    snprintf(dir, sizeof dir, "%s", file);
+    slash = strrchr(dir, '/');
+    if (slash == dir)
+        slash++;
+    if (slash)
+        *slash = '\0';
+    fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) < 0)
+        rc = err_errno(e, errno, "sync the folder of %s", file);
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
 static int hash_front(int fd, uint64_t n, uint8_t out[HASH_ID_BYTES], struct err *e)
 {
     struct hash_run h;
@@ -129,6 +151,8 @@ int library_backup(struct library *lib, const char *file, uint64_t *bytes, struc
     json_object_set_new(trailer, "embedder_name", json_text(c->embedder_name, strlen(c->embedder_name)));
     json_object_set_new(trailer, "dim", json_integer(c->dim));
     json_object_set_new(trailer, "chunking", json_string(c->chunking));
+    json_object_set_new(trailer, "format", json_integer(c->format));
+    json_object_set_new(trailer, "analyzer", json_integer(c->analyzer));
     if (!rc)
         rc = write_tail(fd, trailer, e);
     json_decref(trailer);
@@ -136,7 +160,9 @@ int library_backup(struct library *lib, const char *file, uint64_t *bytes, struc
     close(fd);
     if (!rc && rename(temp, file) < 0)
         rc = err_errno(e, errno, "rename %s", temp);
-    if (rc)
+    if (!rc)
+        rc = sync_parent(file, e);
+    else
         unlink(temp);
     return rc;
 }
@@ -222,43 +248,87 @@ static int write_shards(int fd, const json_t *trailer, uint64_t data_end, const 
             break;
         snprintf(path, sizeof path, "%s/shard-%04zu/data.mdb", dir, i);
         rc = copy_out(fd, at, (uint64_t)n, path, e);
+        if (!rc)
+            rc = sync_parent(path, e);
         at += (uint64_t)n;
     }
     return rc;
 }
 
+/* What a failed restore has written. */
+static void drop_shards(const char *dir, size_t n_shards)
+{
+    char path[4400];
+
+    for (size_t i = 0; i < n_shards; i++) {
+        snprintf(path, sizeof path, "%s/shard-%04zu/data.mdb", dir, i);
+        unlink(path);
+        snprintf(path, sizeof path, "%s/shard-%04zu", dir, i);
+        rmdir(path);
+    }
+    snprintf(path, sizeof path, "%s/library.conf", dir);
+    unlink(path);
+    rmdir(dir);
+}
+
+static int read_conf(const json_t *trailer, struct library_conf *c, struct err *e)
+{
+    long long dim = 0;
+    long long format = 0;
+    long long analyzer = 0;
+    int rc = json_int(trailer, "dim", 0, LIM_DIM, 0, &dim, e);
+
+    if (!rc)
+        rc = json_int(trailer, "format", 1, INT32_MAX, 1, &format, e);
+    if (!rc)
+        rc = json_int(trailer, "analyzer", 0, INT32_MAX, 1, &analyzer, e);
+    if (!rc && (format != LIBRARY_FORMAT || analyzer != ANALYZER_VERSION))
+        rc = err_set(e, ERR_VERSION, "it holds format %lld with text analysis %lld, this docent reads %d with %d: index the files into a new library", format, analyzer, LIBRARY_FORMAT, ANALYZER_VERSION);
+    memset(c, 0, sizeof *c);
+    c->dim = (uint32_t)dim;
+    snprintf(c->name, sizeof c->name, "%s", json_str(trailer, "name", ""));
+    snprintf(c->embedder, sizeof c->embedder, "%s", json_str(trailer, "embedder", ""));
+    snprintf(c->embedder_name, sizeof c->embedder_name, "%s", json_str(trailer, "embedder_name", ""));
+    snprintf(c->chunking, sizeof c->chunking, "%s", json_str(trailer, "chunking", ""));
+    return rc;
+}
+
 int library_restore(const char *file, const char *dir, struct err *e)
 {
-    struct library_conf c = {.dim = 0};
-    char temp[4200];
+    struct library_conf c;
+    char to[4000];
+    char temp[4100];
     json_t *trailer = NULL;
     uint64_t data_end = 0;
-    long long dim = 0;
+    size_t n = strlen(dir);
     int rc;
     int fd;
 
-    if (access(dir, F_OK) == 0)
-        return err_set(e, ERR_EXISTS, "%s is there already: restore makes a new folder (-L DIR)", dir);
+    while (n > 1 && dir[n - 1] == '/')
+        n--;
+    if (n == 0 || n >= sizeof to)
+        return err_set(e, ERR_INVALID, "library path of %zu bytes", n);
+    snprintf(to, sizeof to, "%.*s", (int)n, dir);
+    if (access(to, F_OK) == 0)
+        return err_set(e, ERR_EXISTS, "%s is there already: restore makes a new folder (-L DIR)", to);
     fd = open(file, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return err_errno(e, errno, "open %s", file);
-    snprintf(temp, sizeof temp, "%s.restoring.%ld", dir, (long)getpid());
+    snprintf(temp, sizeof temp, "%s.restoring.%ld", to, (long)getpid());
     rc = read_trailer(fd, file, &trailer, &data_end, e);
     if (!rc)
-        rc = json_int(trailer, "dim", 0, LIM_DIM, 0, &dim, e);
+        rc = read_conf(trailer, &c, e);
     if (!rc)
         rc = write_shards(fd, trailer, data_end, temp, e);
-    if (!rc) {
-        c.dim = (uint32_t)dim;
-        snprintf(c.name, sizeof c.name, "%s", json_str(trailer, "name", ""));
-        snprintf(c.embedder, sizeof c.embedder, "%s", json_str(trailer, "embedder", ""));
-        snprintf(c.embedder_name, sizeof c.embedder_name, "%s", json_str(trailer, "embedder_name", ""));
-        snprintf(c.chunking, sizeof c.chunking, "%s", json_str(trailer, "chunking", ""));
-        rc = conf_write(temp, &c, e);
-    }
-    if (!rc && rename(temp, dir) < 0)
-        rc = err_errno(e, errno, "put the library at %s", dir);
+    if (!rc)
+        rc = conf_write(temp, &c, e); /* last, and synced with the folder */
+    if (!rc && rename(temp, to) < 0)
+        rc = err_errno(e, errno, "put the library at %s", to);
+    if (!rc)
+        rc = sync_parent(to, e);
+    else
+        drop_shards(temp, json_array_size(json_object_get(trailer, "shards")));
     json_decref(trailer);
     close(fd);
-    return rc ? err_wrap(e, "restore (what was written is in %s)", temp) : 0;
+    return rc ? err_wrap(e, "restore %s", file) : 0;
 }

@@ -18,7 +18,6 @@
 #include "base/mem.h"
 #include "index/library_impl.h"
 
-#define FORMAT 1
 #define MOST_SHARDS 10000
 
 const struct library_conf *library_conf(const struct library *lib)
@@ -51,7 +50,7 @@ int conf_write(const char *dir, const struct library_conf *c, struct err *e)
     int rc;
 
     snprintf(path, sizeof path, "%s/library.conf", dir);
-    json_object_set_new(o, "format", json_integer(FORMAT));
+    json_object_set_new(o, "format", json_integer(LIBRARY_FORMAT));
     json_object_set_new(o, "name", json_text(c->name, strlen(c->name)));
     json_object_set_new(o, "embedder", json_string(c->embedder));
     json_object_set_new(o, "embedder_name", json_text(c->embedder_name, strlen(c->embedder_name)));
@@ -83,8 +82,8 @@ int conf_read(const char *dir, struct library_conf *c, struct err *e)
     memset(c, 0, sizeof *c);
     rc = json_int(o, "format", 1, INT32_MAX, 0, &v, e);
     c->format = (uint32_t)v;
-    if (!rc && c->format != FORMAT)
-        rc = err_set(e, ERR_VERSION, "library %s has format %u, this docent reads format %d: use a newer docent, or index the files into a new library", dir, c->format, FORMAT);
+    if (!rc && c->format != LIBRARY_FORMAT)
+        rc = err_set(e, ERR_VERSION, "library %s has format %u, this docent reads format %d: use a newer docent, or index the files into a new library", dir, c->format, LIBRARY_FORMAT);
     if (!rc)
         rc = json_int(o, "dim", 0, LIM_DIM, 0, &v, e);
     c->dim = (uint32_t)v;

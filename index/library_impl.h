@@ -7,6 +7,8 @@
 #include "index/index.h"
 #include "index/store.h"
 
+#define LIBRARY_FORMAT 1
+
 struct library {
     char dir[4096];
     struct library_conf conf;
