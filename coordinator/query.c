@@ -493,8 +493,8 @@ static int prove(struct asking *k, const struct gen_result *g, int strict, struc
             return err_set(e, ERR_NOMEM, "an answer");
         if (!*text)
             continue;
-        rc = attribute(k->s.en->emb, text, strlen(text), out->citations, out->n_citations, strict,
-                       k->s.a, &su, e);
+        rc = attribute(k->s.en->emb, out->asked, text, strlen(text), out->citations,
+                       out->n_citations, strict, k->s.a, &su, e);
         if (rc)
             return rc;
         if (!su.proven) {

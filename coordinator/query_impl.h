@@ -92,9 +92,11 @@ struct support {
     const char *why; /* static; what is missing when not proven */
 };
 
-/* The best of the n quotes for one generated sentence. strict: every content term must stand in the quote. */
-int attribute(struct embedder *emb, const char *said, size_t n_said, const struct citation *c,
-              uint32_t n, int strict, struct arena *a, struct support *out, struct err *e);
+/* The best of the n quotes for one generated sentence. question: what need not be said again ("" if nothing).
+ * strict: every content term must stand in one sentence of the quote, in the same order. */
+int attribute(struct embedder *emb, const char *question, const char *said, size_t n_said,
+              const struct citation *c, uint32_t n, int strict, struct arena *a,
+              struct support *out, struct err *e);
 
 /* ---- answer.c: the text of a reply ---- */
 

@@ -25,7 +25,7 @@ static struct support support(const char *said, const char *quote, int strict)
     struct support s;
     struct err e = {0};
 
-    assert_ok(attribute(NULL, said, strlen(said), &c, 1, strict, &a, &s, &e), e);
+    assert_ok(attribute(NULL, "", said, strlen(said), &c, 1, strict, &a, &s, &e), e);
     return s;
 }
 
@@ -93,7 +93,7 @@ static void test_the_quote_that_carries_most_is_named(void **state)
     const char *said = "It ended in March 1974";
 
     (void)state;
-    assert_ok(attribute(NULL, said, strlen(said), c, 2, 1, &a, &s, &e), e);
+    assert_ok(attribute(NULL, "", said, strlen(said), c, 2, 1, &a, &s, &e), e);
     assert_true(s.proven);
     assert_int_equal(s.citation, 1);
 }
@@ -112,13 +112,44 @@ static void test_a_single_character_proves_nothing_but_a_short_number_may(void *
     assert_true(support("60", "It is kept for 60 days.", 1).proven);
 }
 
+static void test_words_in_another_order_are_not_proven(void **state)
+{
+    const char *quote = "The price rose from $3 to $12. Acme bought Bolt.";
+
+    (void)state;
+    assert_true(support("The price rose from $3 to $12", quote, 1).proven);
+    assert_false(support("The price rose from $12 to $3", quote, 1).proven);
+    assert_false(support("The price rose from $12 to $3", quote, 0).proven);
+    assert_false(support("the firm Bolt bought Acme", quote, 0).proven);
+}
+
+static void test_strict_never_stitches_two_sentences(void **state)
+{
+    (void)state;
+    assert_false(support("The price bought Bolt", "The price rose. Acme bought Bolt.", 1).proven);
+}
+
+static void test_an_echo_of_the_question_is_not_an_answer(void **state)
+{
+    struct citation c = {.n = 1, .quote = "In March 1974 the price of oil was $12."};
+    const char *question = "What was the price of oil in March 1974?";
+    struct support s;
+    struct err e = {0};
+
+    (void)state;
+    assert_ok(attribute(NULL, question, "the price of oil", 16, &c, 1, 1, &a, &s, &e), e);
+    assert_false(s.proven);
+    assert_ok(attribute(NULL, question, "$12", 3, &c, 1, 1, &a, &s, &e), e);
+    assert_true(s.proven);
+}
+
 static void test_without_quotes_nothing_is_proven(void **state)
 {
     struct support s;
     struct err e = {0};
 
     (void)state;
-    assert_ok(attribute(NULL, "anything", 8, NULL, 0, 0, &a, &s, &e), e);
+    assert_ok(attribute(NULL, "", "anything", 8, NULL, 0, 0, &a, &s, &e), e);
     assert_false(s.proven);
 }
 
@@ -135,6 +166,9 @@ int main(void)
         cmocka_unit_test(test_the_quote_that_carries_most_is_named),
         cmocka_unit_test(test_chinese_words_are_compared),
         cmocka_unit_test(test_a_single_character_proves_nothing_but_a_short_number_may),
+        cmocka_unit_test(test_words_in_another_order_are_not_proven),
+        cmocka_unit_test(test_strict_never_stitches_two_sentences),
+        cmocka_unit_test(test_an_echo_of_the_question_is_not_an_answer),
         cmocka_unit_test(test_without_quotes_nothing_is_proven),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
