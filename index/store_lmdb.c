@@ -14,6 +14,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "index/store_record.h"
@@ -332,8 +333,9 @@ int store_space(struct store *s, uint64_t *used, uint64_t *freed, struct err *e)
 
 /* ---- transactions ---- */
 
-/* The pages of the commit that LMDB's transaction holds. The two meta pages take turns: while the other one is not newer than
- * ours, nobody can be writing to ours. */
+/* The pages of the commit that LMDB's transaction holds. The two meta pages take turns: ours is written again by the commit
+ * after next, so it is whole while the newest meta page is ours or the next one. (The next one shows before its transaction is
+ * announced: for the milliseconds of a sync a reader gets the commit before it.) */
 static int begin_read(struct txn *t, struct err *e)
 {
     struct store *s = t->s;
@@ -351,8 +353,10 @@ static int begin_read(struct txn *t, struct err *e)
             return fail(NULL, e, rc, "begin to read");
         commit = mdb_txn_id(t->txn);
         rc = tree_view(s->map, s->page_bytes, commit, &t->view, e);
-        if (!rc && store_last_commit(s) != commit)
+        if (!rc && store_last_commit(s) > commit + 1)
             rc = ERR_BUSY;
+        if (rc == ERR_BUSY && tries > 10)
+            clock_nap_ms(1);
     }
     if (!rc && e)
         err_clear(e); /* of commits that were overtaken */
