@@ -1,12 +1,13 @@
 /* bench_embed.c - tokens a second of the embedder.
  *   bench_embed [MODEL_DIR] [threads] [FILE] [rounds]
  * FILE: one text a line; "-" or none: 512 made-up texts of 8 to 250 words. Tokenising is included. Prints
- * the start (open, then the first query of 9 words), then best and median of the rounds, then the
- * time of one short query. */
+ * the start (open, then the first query of 9 words), then best and median of the rounds by the clock and
+ * the best by processor time (what a shared machine still measures well), then one short query. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
@@ -62,6 +63,15 @@ static size_t from_file(const char *path, struct embed_text *t, struct arena *a)
     return n;
 }
 
+/* Processor time of all threads. */
+static double cpu_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
 static long peak_kib(void)
 {
     struct rusage u;
@@ -76,20 +86,27 @@ static int run(struct embedder *em, const struct embed_text *t, size_t n, int ro
     float *v = mem_take(n * embedder_info(em)->dim, sizeof *v);
     struct embed_stat *stat = mem_take(n, sizeof *stat);
     double ms[MAX_ROUNDS];
+    double best_cpu = 1e300;
     double tokens = 0;
     int rc = v && stat ? 0 : err_set(e, ERR_NOMEM, "vectors");
 
     for (int r = 0; r < rounds && !rc; r++) {
         double t0 = clock_ms();
+        double cpu = cpu_ms();
         rc = embedder_embed(em, t, n, tmp, v, stat, e);
         ms[r] = clock_ms() - t0;
+        cpu = cpu_ms() - cpu;
+        if (cpu < best_cpu)
+            best_cpu = cpu;
     }
     for (size_t i = 0; i < n && !rc; i++)
         tokens += stat[i].n_tokens;
     if (!rc) {
         qsort(ms, (size_t)rounds, sizeof *ms, by_value);
-        printf("%zu texts, %.0f tokens: best %.0f tok/s, median %.0f tok/s\n", n, tokens,
-               tokens * 1000 / ms[0], tokens * 1000 / ms[rounds / 2]);
+        printf("%zu texts, %.0f tokens: best %.0f tok/s, median %.0f tok/s, best %.0f a processor "
+               "second\n",
+               n, tokens, tokens * 1000 / ms[0], tokens * 1000 / ms[rounds / 2],
+               tokens * 1000 / best_cpu);
     }
     for (int r = 0; r < MAX_ROUNDS && !rc; r++) {
         double t0 = clock_ms();
