@@ -30,17 +30,25 @@ static const char *path_of(uint32_t k, char path[64])
     return path;
 }
 
-/* Many commits, so that the file has free pages, long values, and tables of more than one level. */
+/* A dense file that some commits went over: tables of more than one level, long values, tombstones, some free pages. */
 static void make_file(const char *dir)
 {
     struct library *lib = made_open(dir, LIB_WRITE);
+    struct index_batch *b;
+    struct err e = {0};
+    uint64_t before, after;
     char path[64];
 
+    assert_ok(index_begin(lib, 0, &b, &e), e);
     for (uint32_t k = 0; k < DOCS; k++)
-        made_put_commit(lib, k, path_of(k, path));
+        assert_ok(made_put(b, k, path_of(k, path), 1, &e), e);
+    assert_ok(index_commit(b, &e), e);
+    assert_ok(library_compact(lib, &before, &after, &e), e);
+    assert_ok(index_begin(lib, 0, &b, &e), e);
     for (uint32_t k = 0; k < DOCS; k++)
         if (!live(k))
-            made_rm_commit(lib, path_of(k, path));
+            assert_ok(index_rm_path(b, path_of(k, path), &e), e);
+    assert_ok(index_commit(b, &e), e);
     library_close(lib);
 }
 
@@ -168,14 +176,14 @@ static int write_to_it(const char *dir, int sound)
     return 0;
 }
 
-static int trial(const struct place *p)
+static int trial(const struct place *p, int writing)
 {
     int how = 0;
     pid_t child = fork();
 
     if (child == 0) {
         int seen = read_it(p->lib);
-        int rc = write_to_it(p->lib, seen == SOUND);
+        int rc = writing ? write_to_it(p->lib, seen == SOUND) : 0;
         _exit(rc ? rc : seen);
     }
     assert_int_equal(waitpid(child, &how, 0), child);
@@ -186,7 +194,7 @@ static long rounds(void)
 {
     const char *text = getenv("DOCENT_ROUNDS");
 
-    return text ? strtol(text, NULL, 10) : 250;
+    return text ? strtol(text, NULL, 10) : 120;
 }
 
 static uint64_t seed_of(void)
@@ -206,17 +214,17 @@ static void test_a_flipped_bit_is_reported_or_harmless(void **state)
 
     set_up(&p);
     put_file(&p, p.n);
-    assert_int_equal(trial(&p), SOUND);
+    assert_int_equal(trial(&p, 1), SOUND);
     for (long i = 0; i < n; i++) {
         size_t at = test_rand(&seed) % p.n;
         unsigned char bit = (unsigned char)(1u << test_rand(&seed) % 8);
         int got;
-        if (i % 2) /* half of them where the structure is: heads of pages, their offsets and nodes */
+        if (i / 2 % 2) /* half of them where the structure is: heads of pages, their offsets and nodes */
             at = at / 4096 * 4096 + test_rand(&seed) % 96;
         p.bytes[at] ^= bit;
         put_file(&p, p.n);
         p.bytes[at] ^= bit;
-        got = trial(&p);
+        got = trial(&p, i % 4 == 0);
         if (got < SOUND || got >= WRONG) {
             print_error("bit %d of byte %zu (page %zu, offset %zu): outcome %d\n", bit, at, at / 4096, at % 4096, got);
             fail();
@@ -240,7 +248,7 @@ static void test_a_cut_is_refused_at_open(void **state)
         size_t keep = i < 10 ? (size_t)i * 1024 : test_rand(&seed) % p.n;
         int got;
         put_file(&p, keep);
-        got = trial(&p);
+        got = trial(&p, i % 4 == 0);
         /* nothing left: LMDB makes an empty file, which has no tables */
         if (got != REFUSED && !(keep == 0 && got == REPORTED)) {
             print_error("%zu of %zu bytes kept: outcome %d\n", keep, p.n, got);
@@ -272,7 +280,7 @@ static void test_a_lost_or_doubled_page_is_reported_or_harmless(void **state)
             memcpy(p.bytes + to, p.bytes + from, unit);
         put_file(&p, p.n);
         memcpy(p.bytes + to, kept, unit);
-        got = trial(&p);
+        got = trial(&p, i % 4 == 0);
         if (got < SOUND || got >= WRONG) {
             print_error("%zu bytes at %zu %s: outcome %d\n", unit, to, i % 2 ? "zeroed" : "replaced", got);
             fail();
