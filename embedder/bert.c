@@ -1,7 +1,8 @@
 /* bert.c - the forward pass of BERT over packed sequences (see bert.h).
- * T tokens of all sequences, N of one, H hidden, D a head, F feed-forward. All matrices see one [T, ...] block; attention stays
- * inside a sequence, so nothing is padded and nothing is masked. Every row's sums run in an order of their own, whatever
- * stands beside it: a text's vector is the same alone and in any batch. */
+ * T tokens of all sequences, N of one, H hidden, D a head, F feed-forward. All matrices see one [T,
+ * ...] block; attention stays inside a sequence, so nothing is padded and nothing is masked. Every
+ * row's sums run in an order of their own, whatever stands beside it: a text's vector is the same
+ * alone and in any batch. */
 #include "embedder/bert.h"
 
 #include <math.h>
@@ -44,11 +45,22 @@ static int scratch_take(struct scratch *s, const struct bert_config *c, uint32_t
 }
 
 /* y = act(x W + bias) + resid; x [T, k], y [T, n] */
-static void linear(const struct kern *kern, const float *x, uint32_t T, uint32_t k, const float *panels,
-                   const float *bias, uint32_t n, enum kern_act act, const float *resid, float *y)
+static void linear(const struct kern *kern, const float *x, uint32_t T, uint32_t k,
+                   const float *panels, const float *bias, uint32_t n, enum kern_act act,
+                   const float *resid, float *y)
 {
-    const struct kern_gemm g = {.a = x, .lda = k, .rows = T, .k = k, .panels = panels, .n = n,
-                                .bias = bias, .resid = resid, .ldr = n, .c = y, .ldc = n, .act = act};
+    const struct kern_gemm g = {.a = x,
+                                .lda = k,
+                                .rows = T,
+                                .k = k,
+                                .panels = panels,
+                                .n = n,
+                                .bias = bias,
+                                .resid = resid,
+                                .ldr = n,
+                                .c = y,
+                                .ldc = n,
+                                .act = act};
 
     kern->gemm(&g);
 }
@@ -69,10 +81,16 @@ static void attend_head(const struct bert *b, struct scratch *s, const float *qk
     uint32_t D = c->head;
     size_t ld = 3 * (size_t)c->hidden;
     const float *q = qkv + (size_t)head * D;
-    const struct kern_gemm scores = {.a = q, .lda = ld, .rows = N, .k = D, .panels = s->keys, .n = N,
-                                     .c = s->score, .ldc = N};
-    const struct kern_gemm mix = {.a = s->score, .lda = N, .rows = N, .k = N, .panels = s->values,
-                                  .n = D, .c = ctx + (size_t)head * D, .ldc = c->hidden};
+    const struct kern_gemm scores = {
+        .a = q, .lda = ld, .rows = N, .k = D, .panels = s->keys, .n = N, .c = s->score, .ldc = N};
+    const struct kern_gemm mix = {.a = s->score,
+                                  .lda = N,
+                                  .rows = N,
+                                  .k = N,
+                                  .panels = s->values,
+                                  .n = D,
+                                  .c = ctx + (size_t)head * D,
+                                  .ldc = c->hidden};
 
     kern_pack_rows(s->keys, q + c->hidden, ld, N, D);
     b->k->gemm(&scores);
@@ -90,8 +108,8 @@ static void attend(const struct bert *b, struct scratch *s, const uint32_t *begi
                         head, s->ctx + (size_t)begin[i] * b->c.hidden);
 }
 
-static int embed(const struct bert *b, const int32_t *ids, const uint32_t *begin, uint32_t n, float *x,
-                 struct err *e)
+static int embed(const struct bert *b, const int32_t *ids, const uint32_t *begin, uint32_t n,
+                 float *x, struct err *e)
 {
     uint32_t H = b->c.hidden;
     int rc = 0;
@@ -122,7 +140,8 @@ int bert_run(const struct bert *b, const int32_t *ids, const uint32_t *begin, ui
         if (begin[i + 1] - begin[i] > N)
             N = begin[i + 1] - begin[i];
     if (N > c->positions)
-        return err_set(e, ERR_INVALID, "a sequence of %u tokens; the model has %u positions", N, c->positions);
+        return err_set(e, ERR_INVALID, "a sequence of %u tokens; the model has %u positions", N,
+                       c->positions);
     rc = scratch_take(&s, c, T, N, tmp, e);
     if (!rc)
         rc = embed(b, ids, begin, n, x, e);

@@ -1,5 +1,5 @@
-/* bert.h - the BERT encoder: weights from a model folder, and the forward pass over packed sequences.
- * Devlin et al. 2018; post-norm, learned positions, erf GELU. Inside embedder only. */
+/* bert.h - the BERT encoder: weights from a model folder, and the forward pass over packed
+ * sequences. Devlin et al. 2018; post-norm, learned positions, erf GELU. Inside embedder only. */
 #ifndef DOCENT_EMBEDDER_BERT_H
 #define DOCENT_EMBEDDER_BERT_H
 

@@ -1,7 +1,7 @@
-/* embedder.c - texts to unit vectors: tokens, micro-batches by length, the encoder, pooling (see embedder.h).
- * Texts are sorted by length and cut into micro-batches of about BATCH_TOKENS tokens: a batch's activations (256 x 1536 floats
- * for the widest matrix) stay near the 1 MiB second-level cache. Each batch is one task of the team, so threads meet
- * only at the end. */
+/* embedder.c - texts to unit vectors: tokens, micro-batches by length, the encoder, pooling (see
+ * embedder.h). Texts are sorted by length and cut into micro-batches of about BATCH_TOKENS tokens:
+ * a batch's activations (256 x 1536 floats for the widest matrix) stay near the 1 MiB second-level
+ * cache. Each batch is one task of the team, so threads meet only at the end. */
 #include "embedder/embedder.h"
 
 #include <math.h>
@@ -53,7 +53,8 @@ static int read_window(struct embedder *em, const char *dir, struct err *e)
     return rc;
 }
 
-/* Only mean pooling over all tokens is run here; another kind, or two at once (their vectors would be joined), is refused. */
+/* Only mean pooling over all tokens is run here; another kind, or two at once (their vectors would
+ * be joined), is refused. */
 static int read_pooling(const char *dir, struct err *e)
 {
     static const char mean[] = "pooling_mode_mean_tokens";
@@ -70,9 +71,9 @@ static int read_pooling(const char *dir, struct err *e)
         return rc;
     if (!json_is_true(json_object_get(o, mean)))
         rc = err_set(e, ERR_UNSUPPORTED, "%s: only mean pooling is supported", path);
-    json_object_foreach(o, key, v)
-        if (!rc && json_is_true(v) && !strncmp(key, "pooling_mode_", 13) && strcmp(key, mean) != 0)
-            rc = err_set(e, ERR_UNSUPPORTED, "%s: %.60s; only mean pooling is supported", path, key);
+    json_object_foreach(o, key, v) if (!rc && json_is_true(v) &&
+                                       !strncmp(key, "pooling_mode_", 13) && strcmp(key, mean) != 0)
+        rc = err_set(e, ERR_UNSUPPORTED, "%s: %.60s; only mean pooling is supported", path, key);
     json_decref(o);
     return rc;
 }
@@ -92,7 +93,8 @@ static int read_modules(const char *dir, struct err *e)
     rc = json_parse_file(&o, path, e);
     if (rc)
         return rc;
-    json_array_foreach(o, i, m) {
+    json_array_foreach(o, i, m)
+    {
         const char *type = json_str(m, "type", "");
         const char *dot = strrchr(type, '.');
         size_t k = 0;
@@ -118,7 +120,8 @@ static int open_scratch(struct embedder *em, struct err *e)
     return 0;
 }
 
-static int open_parts(struct embedder *em, const char *dir, const struct embedder_opts *o, struct err *e)
+static int open_parts(struct embedder *em, const char *dir, const struct embedder_opts *o,
+                      struct err *e)
 {
     const char *base = strrchr(dir, '/');
     int rc;
@@ -220,8 +223,8 @@ struct job {
     struct err *errs; /* [n_batches] */
 };
 
-/* [CLS] ... [SEP], cut to the window with [SEP] kept at its end. The ids stay in a, the tokens go: a
- * batch of thousands of long texts holds 1 KiB a text. */
+/* [CLS] ... [SEP], cut to the window with [SEP] kept at its end. The ids stay in a, the tokens go:
+ * a batch of thousands of long texts holds 1 KiB a text. */
 static int make_ids(const struct embedder *em, const struct embed_text *t, struct arena *a,
                     struct seq *s, struct embed_stat *stat, struct err *e)
 {
@@ -261,8 +264,9 @@ static int longer(const void *a, const void *b)
     return x->at < y->at ? -1 : 1;
 }
 
-/* Mean over all tokens, then unit length. Not finite when the weights hold a NaN or are so large that
- * the sums overflow: such a vector would be near to everything or to nothing, so it is an error. */
+/* Mean over all tokens, then unit length. Not finite when the weights hold a NaN or are so large
+ * that the sums overflow: such a vector would be near to everything or to nothing, so it is an
+ * error. */
 static int pool(const float *x, uint32_t n, uint32_t H, float *v, struct err *e)
 {
     double sum = 0;

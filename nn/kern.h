@@ -1,10 +1,9 @@
 /* kern.h - fp32 and int8 loops, one table an instruction set.
  * kern_ref is the truth: plain loops. The others equal it within the tolerance of tests/unit/nn/
  * test_kern.c; quant_i8 and dot_i8 are exactly equal. Every function takes any n and any alignment.
- * Within one table a result depends on the numbers of its own row only: not on the other rows of the
- * call, not on where the row stands, not on threads. That is what makes a text's vector the same
- * alone and in a batch.
- * Threads: pure functions. */
+ * Within one table a result depends on the numbers of its own row only: not on the other rows of
+ * the call, not on where the row stands, not on threads. That is what makes a text's vector the
+ * same alone and in a batch. Threads: pure functions. */
 #ifndef DOCENT_NN_KERN_H
 #define DOCENT_NN_KERN_H
 
@@ -53,14 +52,14 @@ extern const struct kern kern_ref; /* every machine */
 extern const struct kern kern_avx2; /* AVX2, FMA */
 extern const struct kern kern_avx512; /* AVX-512 F, BW, DQ, VL, VNNI */
 
-/* By name; NULL: by DOCENT_KERN, else the best that this processor has. Returns NULL when the name is
- * unknown or not usable here (a bad DOCENT_KERN too). Once, at start. */
+/* By name; NULL: by DOCENT_KERN, else the best that this processor has. Returns NULL when the name
+ * is unknown or not usable here (a bad DOCENT_KERN too). Once, at start. */
 const struct kern *kern_pick(const char *want);
 
 /* Floats of the panels of a [k, n] matrix, padding included. */
 size_t kern_panels(size_t n, size_t k);
-/* Packs B = transpose of w, w: [n, k] by ldw: how a linear layer's weight is stored. Columns above n
- * are zero. */
+/* Packs B = transpose of w, w: [n, k] by ldw: how a linear layer's weight is stored. Columns above
+ * n are zero. */
 void kern_pack_rows(float *panels, const float *w, size_t ldw, size_t n, size_t k);
 /* Packs B = b, b: [k, n] by ldb. */
 void kern_pack_cols(float *panels, const float *b, size_t ldb, size_t n, size_t k);

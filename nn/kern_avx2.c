@@ -1,9 +1,9 @@
 /* kern_avx2.c - AVX2 and FMA.
- * gemm: a tile of up to 6 rows by 16 columns keeps its 12 sums in registers, with two loads of B and a
- * broadcast a row in the rest; a panel of 32 columns is two such tiles side by side. Short tails use
- * the same steps with fewer rows, hence the same sums. dot_i8 widens to 16 bits, where the product of
- * pairs cannot saturate; exact.
- * Tolerance against ref: 1e-5 relative for sums, 4e-7 for erf. */
+ * gemm: a tile of up to 6 rows by 16 columns keeps its 12 sums in registers, with two loads of B
+ * and a broadcast a row in the rest; a panel of 32 columns is two such tiles side by side. Short
+ * tails use the same steps with fewer rows, hence the same sums. dot_i8 widens to 16 bits, where
+ * the product of pairs cannot saturate; exact. Tolerance against ref: 1e-5 relative for sums, 4e-7
+ * for erf. */
 #include <immintrin.h>
 #include <math.h>
 
@@ -74,11 +74,13 @@ static void quant_i8(const float *x, size_t n, int8_t *q, float *scale)
     size_t i = 0;
 
     for (; i < n; i += 8)
-        most = _mm256_max_ps(most, _mm256_andnot_ps(sign, _mm256_maskload_ps(x + i, first8(n - i))));
+        most =
+            _mm256_max_ps(most, _mm256_andnot_ps(sign, _mm256_maskload_ps(x + i, first8(n - i))));
     top = max8(most);
     *scale = top < 1e-30f ? 0 : top / 127;
     for (i = 0; i + 8 <= n && *scale > 0; i += 8) {
-        __m256i v = _mm256_cvtps_epi32(_mm256_div_ps(_mm256_loadu_ps(x + i), _mm256_set1_ps(*scale)));
+        __m256i v =
+            _mm256_cvtps_epi32(_mm256_div_ps(_mm256_loadu_ps(x + i), _mm256_set1_ps(*scale)));
         __m128i w = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
         _mm_storel_epi64((__m128i *)(q + i), _mm_packs_epi16(w, w));
     }
@@ -161,7 +163,8 @@ static inline __m256 exp8(__m256 x)
                                _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     __m256 r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0.693359375f), x);
     __m256 p = _mm256_set1_ps(1.38888889e-3f);
-    __m256i power = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
+    __m256i power =
+        _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
 
     r = _mm256_fnmadd_ps(n, _mm256_set1_ps(-2.12194440e-4f), r);
     p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(8.33333333e-3f));
@@ -270,7 +273,7 @@ __attribute__((always_inline)) static inline void tile(const struct kern_gemm *g
     }
 }
 
-#define TILE_FN(rows)                                                                             \
+#define TILE_FN(rows)                                                                              \
     static void tile##rows(const struct kern_gemm *g, size_t r0, size_t j0)                        \
     {                                                                                              \
         tile(g, r0, j0, rows);                                                                     \

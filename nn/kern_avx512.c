@@ -1,9 +1,9 @@
 /* kern_avx512.c - AVX-512 F/BW/DQ/VL/VNNI.
- * gemm: a tile of up to 12 rows by 32 columns keeps its 24 sums in registers; one step of k costs two
- * loads of B and a broadcast a row, so the FMA units are the limit. Short tails use the same steps
- * with fewer rows, hence the same sums. dot_i8: the product instruction wants unsigned times signed,
- * so a + 128 goes in and 128 * sum(b) is taken off again; exact.
- * Tolerance against ref: 1e-5 relative for sums, 4e-7 for erf. */
+ * gemm: a tile of up to 12 rows by 32 columns keeps its 24 sums in registers; one step of k costs
+ * two loads of B and a broadcast a row, so the FMA units are the limit. Short tails use the same
+ * steps with fewer rows, hence the same sums. dot_i8: the product instruction wants unsigned times
+ * signed, so a + 128 goes in and 128 * sum(b) is taken off again; exact. Tolerance against ref:
+ * 1e-5 relative for sums, 4e-7 for erf. */
 #include <immintrin.h>
 #include <math.h>
 
@@ -239,7 +239,7 @@ __attribute__((always_inline)) static inline void tile(const struct kern_gemm *g
     }
 }
 
-#define TILE_FN(rows)                                                                             \
+#define TILE_FN(rows)                                                                              \
     static void tile##rows(const struct kern_gemm *g, size_t r0, size_t j0)                        \
     {                                                                                              \
         tile(g, r0, j0, rows);                                                                     \
@@ -260,7 +260,7 @@ TILE_FN(12)
 static void gemm(const struct kern_gemm *g)
 {
     static void (*const tiles[TILE_ROWS + 1])(const struct kern_gemm *, size_t, size_t) = {
-        NULL,  tile1, tile2, tile3, tile4,  tile5,  tile6,
+        NULL,  tile1, tile2, tile3,  tile4,  tile5, tile6,
         tile7, tile8, tile9, tile10, tile11, tile12};
     size_t n_tiles = (g->rows + TILE_ROWS - 1) / TILE_ROWS;
 

@@ -1,7 +1,7 @@
 /* safetensors.c - reads safetensors files: one, or shards listed by model.safetensors.index.json.
- * Layout: u64 little-endian header length, JSON header {name: {dtype, shape, data_offsets [begin, end)}}, tensor bytes.
- * Format: the safetensors README; limits and traps after its published audit: header of at most 100 MB, offsets that cover the
- * buffer exactly, without holes or overlap. */
+ * Layout: u64 little-endian header length, JSON header {name: {dtype, shape, data_offsets [begin,
+ * end)}}, tensor bytes. Format: the safetensors README; limits and traps after its published audit:
+ * header of at most 100 MB, offsets that cover the buffer exactly, without holes or overlap. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,13 +37,15 @@ static int read_shape(struct tensor *t, const json_t *shape, const char *path, u
                       struct err *e)
 {
     if (!json_is_array(shape) || json_array_size(shape) > 4)
-        return err_set(e, ERR_FORMAT, "%s: tensor %s has no shape of at most 4 dimensions", path, t->name);
+        return err_set(e, ERR_FORMAT, "%s: tensor %s has no shape of at most 4 dimensions", path,
+                       t->name);
     t->n_dims = (int)json_array_size(shape);
     *count = 1;
     for (int i = 0; i < t->n_dims; i++) {
         const json_t *d = json_array_get(shape, (size_t)i);
         if (!json_is_integer(d) || json_integer_value(d) < 0)
-            return err_set(e, ERR_FORMAT, "%s: tensor %s: dimension %d is not a whole number", path, t->name, i);
+            return err_set(e, ERR_FORMAT, "%s: tensor %s: dimension %d is not a whole number", path,
+                           t->name, i);
         t->dims[i] = (uint64_t)json_integer_value(d);
         if (__builtin_mul_overflow(*count, t->dims[i], count))
             return err_set(e, ERR_FORMAT, "%s: tensor %s: its dimensions overflow", path, t->name);
@@ -83,13 +85,15 @@ static int read_tensor(struct weights *w, struct tensor *t, const char *name, co
     if (json_array_size(off) != 2 || !json_is_integer(b) || !json_is_integer(z) ||
         json_integer_value(b) < 0 || json_integer_value(z) < json_integer_value(b) ||
         (uint64_t)json_integer_value(z) > n_data)
-        return err_set(e, ERR_FORMAT, "%s: tensor %s: its data_offsets are not inside the %llu bytes of data", path,
-                       name, (unsigned long long)n_data);
+        return err_set(e, ERR_FORMAT,
+                       "%s: tensor %s: its data_offsets are not inside the %llu bytes of data",
+                       path, name, (unsigned long long)n_data);
     piece->begin = (uint64_t)json_integer_value(b);
     piece->end = (uint64_t)json_integer_value(z);
     if (piece->end - piece->begin != bytes)
-        return err_set(e, ERR_FORMAT, "%s: tensor %s has %llu bytes where its shape needs %llu", path, name,
-                       (unsigned long long)(piece->end - piece->begin), (unsigned long long)bytes);
+        return err_set(e, ERR_FORMAT, "%s: tensor %s has %llu bytes where its shape needs %llu",
+                       path, name, (unsigned long long)(piece->end - piece->begin),
+                       (unsigned long long)bytes);
     t->data = data + piece->begin;
     t->bytes = (size_t)bytes;
     return 0;
@@ -120,9 +124,8 @@ static int check_metadata(const json_t *m, const char *path, struct err *e)
 
     if (m && !json_is_object(m))
         return err_set(e, ERR_FORMAT, "%s: __metadata__ is not an object", path);
-    json_object_foreach((json_t *)(uintptr_t)m, key, v)
-        if (!json_is_string(v))
-            return err_set(e, ERR_FORMAT, "%s: __metadata__ \"%.60s\" is not text", path, key);
+    json_object_foreach((json_t *)(uintptr_t)m, key, v) if (!json_is_string(v)) return err_set(
+        e, ERR_FORMAT, "%s: __metadata__ \"%.60s\" is not text", path, key);
     return 0;
 }
 
@@ -141,11 +144,13 @@ static int read_header(struct weights *w, const struct file_map *m, const char *
     int rc;
 
     if (m->size < 8)
-        return err_set(e, ERR_FORMAT, "%s: %zu bytes are too few for a safetensors file", path, m->size);
+        return err_set(e, ERR_FORMAT, "%s: %zu bytes are too few for a safetensors file", path,
+                       m->size);
     for (int i = 0; i < 8; i++)
         n_header |= (uint64_t)m->data[i] << 8 * i;
     if (n_header > LIM_SAFETENSORS_HEADER || n_header > m->size - 8)
-        return err_set(e, ERR_FORMAT, "%s: its header claims %llu bytes", path, (unsigned long long)n_header);
+        return err_set(e, ERR_FORMAT, "%s: its header claims %llu bytes", path,
+                       (unsigned long long)n_header);
     if (n_header == 0 || m->data[8] != '{')
         return err_set(e, ERR_FORMAT, "%s: its header does not begin with {", path);
     if (utf8_valid((const char *)m->data + 8, n_header) != n_header)
@@ -166,7 +171,8 @@ static int read_header(struct weights *w, const struct file_map *m, const char *
         if (!pieces || !grown)
             rc = err_set(e, ERR_NOMEM, "%s", path);
     }
-    json_object_foreach(root, name, v) {
+    json_object_foreach(root, name, v)
+    {
         if (rc)
             break;
         if (!strcmp(name, "__metadata__"))
@@ -224,10 +230,14 @@ static int add_shards(struct weights *w, const char *dir, const json_t *index, s
         return err_set(e, ERR_NOMEM, "%s", dir);
     if (!json_is_object(map) || !n)
         rc = err_set(e, ERR_FORMAT, "%s/model.safetensors.index.json has no weight_map", dir);
-    json_object_foreach((json_t *)(uintptr_t)map, key, v) {
+    json_object_foreach((json_t *)(uintptr_t)map, key, v)
+    {
         const char *file = json_string_value(v);
         if (!file || strchr(file, '/') || file[0] == '.') {
-            rc = err_set(e, ERR_FORMAT, "%s/model.safetensors.index.json: tensor %.60s names no file of the folder", dir, key);
+            rc =
+                err_set(e, ERR_FORMAT,
+                        "%s/model.safetensors.index.json: tensor %.60s names no file of the folder",
+                        dir, key);
             break;
         }
         names[k++] = file;
@@ -246,7 +256,8 @@ static int add_shards(struct weights *w, const char *dir, const json_t *index, s
     }
     if (!rc && w->n_tensors) /* sorted, so that a long index costs no square */
         qsort(w->tensors, w->n_tensors, sizeof *w->tensors, by_name);
-    json_object_foreach((json_t *)(uintptr_t)map, key, v) {
+    json_object_foreach((json_t *)(uintptr_t)map, key, v)
+    {
         if (!rc && !weights_find(w, key))
             rc = err_set(e, ERR_FORMAT, "%s: tensor %.60s of the index is in no shard", dir, key);
     }

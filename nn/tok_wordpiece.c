@@ -1,7 +1,8 @@
-/* tok_wordpiece.c - BERT's tokenizer: clean, fold, split at spaces and punctuation, then longest pieces first.
- * Behaviour: the BertNormalizer, BertPreTokenizer and WordPiece of the Hugging Face tokenizers documentation; proven by ids in
- * tests/golden and shared data. Truncation and padding in tokenizer.json are ignored: the caller knows its window.
- * Cost: linear; a word of more than 100 characters is one [UNK] without a search. */
+/* tok_wordpiece.c - BERT's tokenizer: clean, fold, split at spaces and punctuation, then longest
+ * pieces first. Behaviour: the BertNormalizer, BertPreTokenizer and WordPiece of the Hugging Face
+ * tokenizers documentation; proven by ids in tests/golden and shared data. Truncation and padding
+ * in tokenizer.json are ignored: the caller knows its window. Cost: linear; a word of more than 100
+ * characters is one [UNK] without a search. */
 #include <string.h>
 #include <unicode/uchar.h>
 #include <unicode/unorm2.h>
@@ -88,11 +89,13 @@ static int load_vocab(struct wordpiece *w, const json_t *model, const char *path
     if (!w->slots || !w->by_id)
         return err_set(e, ERR_NOMEM, "%s", path);
     w->vocab = (int32_t)n;
-    json_object_foreach((json_t *)(uintptr_t)vocab, key, v) {
+    json_object_foreach((json_t *)(uintptr_t)vocab, key, v)
+    {
         struct piece p = {.text = key, .n = (uint32_t)strlen(key)};
         json_int_t id = json_is_integer(v) ? json_integer_value(v) : -1;
         if (id < 0 || id >= (json_int_t)n)
-            return err_set(e, ERR_FORMAT, "%s: the id of token \"%.60s\" is outside 0..%zu", path, key, n - 1);
+            return err_set(e, ERR_FORMAT, "%s: the id of token \"%.60s\" is outside 0..%zu", path,
+                           key, n - 1);
         if (w->by_id[id].text)
             return err_set(e, ERR_FORMAT, "%s: id %lld is given twice", path, (long long)id);
         if (n_prefix && p.n > n_prefix && !strncmp(key, prefix, n_prefix)) {
@@ -109,7 +112,8 @@ static int load_vocab(struct wordpiece *w, const json_t *model, const char *path
         w->by_id[id] = p;
         insert(w, &p);
     }
-    w->unk = find(w, json_str(model, "unk_token", "[UNK]"), strlen(json_str(model, "unk_token", "[UNK]")), 0);
+    w->unk = find(w, json_str(model, "unk_token", "[UNK]"),
+                  strlen(json_str(model, "unk_token", "[UNK]")), 0);
     if (w->unk < 0)
         return err_set(e, ERR_FORMAT, "%s: the unknown token is not in the vocabulary", path);
     return 0;
@@ -167,7 +171,8 @@ static int load_rules(struct wordpiece *w, const json_t *root, const char *path,
     w->nfd = unorm2_getNFDInstance(&why);
     if (U_FAILURE(why))
         return err_set(e, ERR_IO, "ICU has no NFD data: %s", u_errorName(why));
-    rc = json_int(json_object_get(root, "model"), "max_input_chars_per_word", 1, 100000, 100, &most, e);
+    rc = json_int(json_object_get(root, "model"), "max_input_chars_per_word", 1, 100000, 100, &most,
+                  e);
     w->max_chars = (uint32_t)most;
     return rc ? err_wrap(e, "%s", path) : 0;
 }
@@ -191,15 +196,17 @@ struct folded {
 
 static int is_cjk(uint32_t c)
 {
-    return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF) || (c >= 0x20000 && c <= 0x2A6DF) ||
-           (c >= 0x2A700 && c <= 0x2B73F) || (c >= 0x2B740 && c <= 0x2B81F) || (c >= 0x2B920 && c <= 0x2CEAF) ||
+    return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF) ||
+           (c >= 0x20000 && c <= 0x2A6DF) || (c >= 0x2A700 && c <= 0x2B73F) ||
+           (c >= 0x2B740 && c <= 0x2B81F) || (c >= 0x2B920 && c <= 0x2CEAF) ||
            (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x2F800 && c <= 0x2FA1F);
 }
 
 static int is_punctuation(uint32_t c)
 {
     if (c < 0x80)
-        return (c >= 33 && c <= 47) || (c >= 58 && c <= 64) || (c >= 91 && c <= 96) || (c >= 123 && c <= 126);
+        return (c >= 33 && c <= 47) || (c >= 58 && c <= 64) || (c >= 91 && c <= 96) ||
+               (c >= 123 && c <= 126);
     switch (u_charType((UChar32)c)) {
     case U_DASH_PUNCTUATION:
     case U_START_PUNCTUATION:
@@ -207,10 +214,8 @@ static int is_punctuation(uint32_t c)
     case U_CONNECTOR_PUNCTUATION:
     case U_OTHER_PUNCTUATION:
     case U_INITIAL_PUNCTUATION:
-    case U_FINAL_PUNCTUATION:
-        return 1;
-    default:
-        return 0;
+    case U_FINAL_PUNCTUATION: return 1;
+    default: return 0;
     }
 }
 

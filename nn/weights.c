@@ -38,7 +38,8 @@ int weights_open(struct weights **out, const char *path, struct err *e)
         qsort(w->tensors, w->n_tensors, sizeof *w->tensors, by_name);
         for (size_t i = 1; i < w->n_tensors && !rc; i++)
             if (!strcmp(w->tensors[i].name, w->tensors[i - 1].name))
-                rc = err_set(e, ERR_FORMAT, "%s: tensor %s is there twice", path, w->tensors[i].name);
+                rc = err_set(e, ERR_FORMAT, "%s: tensor %s is there twice", path,
+                             w->tensors[i].name);
     }
     if (rc) {
         weights_close(w);
@@ -88,19 +89,21 @@ int weights_need(const struct weights *w, const char *name, int n_dims, const ui
     if (!t)
         return err_set(e, ERR_FORMAT, "%s: tensor %s is missing", w->path, name);
     if (t->n_dims != n_dims)
-        return err_set(e, ERR_FORMAT, "%s: tensor %s has %d dimensions, expected %d", w->path, name, t->n_dims, n_dims);
+        return err_set(e, ERR_FORMAT, "%s: tensor %s has %d dimensions, expected %d", w->path, name,
+                       t->n_dims, n_dims);
     for (int i = 0; i < n_dims; i++)
         if (t->dims[i] != dims[i])
-            return err_set(e, ERR_FORMAT, "%s: dimension %d of tensor %s is %llu, expected %llu", w->path, i, name,
-                           (unsigned long long)t->dims[i], (unsigned long long)dims[i]);
+            return err_set(e, ERR_FORMAT, "%s: dimension %d of tensor %s is %llu, expected %llu",
+                           w->path, i, name, (unsigned long long)t->dims[i],
+                           (unsigned long long)dims[i]);
     return 0;
 }
 
 #define SAMPLE 4096 /* bytes hashed at both ends and in the middle of each tensor */
 
-/* The id covers every name, type, size and dimension, and three samples of every tensor: 100 tensors cost 1 ms where all
- * 90 MB would cost 100 ms of each start. Two trainings differ in every sample; a file with a few changed bytes in
- * between is what `make models` checks by SHA-256. */
+/* The id covers every name, type, size and dimension, and three samples of every tensor: 100
+ * tensors cost 1 ms where all 90 MB would cost 100 ms of each start. Two trainings differ in every
+ * sample; a file with a few changed bytes in between is what `make models` checks by SHA-256. */
 int weights_id(const struct weights *w, char hex[33], struct err *e)
 {
     struct hash_run h;

@@ -1,7 +1,8 @@
 /* weights.h - tensors of a model file, mapped read only.
  * Formats: safetensors (one file, or shards by model.safetensors.index.json) and GGUF v2/v3.
- * Everything that a file claims (counts, names, dims, offsets) is checked against the bytes that are
- * there before it is used; an error names file, tensor and byte offset. Threads: read only after open, any number. */
+ * Everything that a file claims (counts, names, dims, offsets) is checked against the bytes that
+ * are there before it is used; an error names file, tensor and byte offset. Threads: read only
+ * after open, any number. */
 #ifndef DOCENT_NN_WEIGHTS_H
 #define DOCENT_NN_WEIGHTS_H
 
@@ -12,8 +13,21 @@
 #include "base/err.h"
 
 enum wtype {
-    W_F32, W_F16, W_BF16, W_Q4_0, W_Q4_1, W_Q5_0, W_Q5_1, W_Q8_0, W_Q4_K, W_Q5_K, W_Q6_K,
-    W_I64, W_I32, W_U8, W_BOOL, /* safetensors buffers that no model reads (masks, position ids) */
+    W_F32,
+    W_F16,
+    W_BF16,
+    W_Q4_0,
+    W_Q4_1,
+    W_Q5_0,
+    W_Q5_1,
+    W_Q8_0,
+    W_Q4_K,
+    W_Q5_K,
+    W_Q6_K,
+    W_I64,
+    W_I32,
+    W_U8,
+    W_BOOL, /* safetensors buffers that no model reads (masks, position ids) */
     W_TYPE_COUNT
 };
 
@@ -53,9 +67,9 @@ const char *weights_meta_item(const struct weights *w, const char *key, size_t i
 /* Numeric array item as double (scores, token types); 0 when absent. */
 double weights_meta_item_num(const struct weights *w, const char *key, size_t i);
 
-/* The model's id: BLAKE2b-128, hex, over all names, types, dims and sizes and three samples of 4 KiB a
- * tensor: 1 ms, so that it can be taken at each start. Two trainings differ in every sample; a damaged
- * file is what a SHA-256 of the whole is for. */
+/* The model's id: BLAKE2b-128, hex, over all names, types, dims and sizes and three samples of 4
+ * KiB a tensor: 1 ms, so that it can be taken at each start. Two trainings differ in every sample;
+ * a damaged file is what a SHA-256 of the whole is for. */
 int weights_id(const struct weights *w, char hex[33], struct err *e);
 
 /* Decodes n values starting at element offset (a multiple of the block) to fp32. */

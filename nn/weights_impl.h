@@ -20,7 +20,8 @@ struct weights {
     struct gguf_meta *meta; /* NULL for safetensors */
 };
 
-/* Each adds its tensors to w, which has path and an initialised arena; on error the caller frees w. */
+/* Each adds its tensors to w, which has path and an initialised arena; on error the caller frees w.
+ */
 int safetensors_open(struct weights *w, const char *path, struct err *e); /* file or folder */
 int gguf_open(struct weights *w, const char *path, struct err *e);
 void gguf_meta_free(struct gguf_meta *m); /* NULL is fine */

@@ -1,8 +1,9 @@
 /* bench_embed.c - tokens a second of the embedder.
  *   bench_embed [MODEL_DIR] [threads] [FILE] [rounds]
- * FILE: one text a line; "-" or none: 512 made-up texts of 8 to 250 words. Tokenising is included. Prints
- * the start (open, then the first query of 9 words), then best and median of the rounds by the clock and
- * the best by processor time (what a shared machine still measures well), then one short query. */
+ * FILE: one text a line; "-" or none: 512 made-up texts of 8 to 250 words. Tokenising is included.
+ * Prints the start (open, then the first query of 9 words), then best and median of the rounds by
+ * the clock and the best by processor time (what a shared machine still measures well), then one
+ * short query. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
