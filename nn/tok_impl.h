@@ -23,10 +23,15 @@ struct tokenizer {
     int32_t vocab, unk, bos, eos; /* -1: none */
 };
 
-/* Each looks at the parsed tokenizer.json (or the GGUF's keys) and fills t. root is borrowed for the call.
- * ERR_FORMAT with the place when the file is wrong, ERR_UNSUPPORTED naming the unknown part. */
+/* Each looks at the parsed tokenizer.json (or the GGUF's keys) and fills t. root is borrowed for
+ * the call. ERR_FORMAT with the place when the file is wrong, ERR_UNSUPPORTED naming the unknown
+ * part. */
 int tok_wordpiece_open(struct tokenizer *t, const json_t *root, const char *path, struct err *e);
 int tok_bpe_open_json(struct tokenizer *t, const json_t *root, const char *path, struct err *e);
 int tok_bpe_open_gguf(struct tokenizer *t, const struct weights *w, struct err *e);
+
+/* The folder's vocab.txt and tokenizer_config.json in the form of a tokenizer.json; json_decref
+ * *root. */
+int tok_vocab_read(json_t **root, const char *model_dir, struct err *e);
 
 #endif

@@ -1,6 +1,7 @@
 /* tokenizer.c - finds the kind of a model's tokenizer and passes calls on (see tokenizer.h). */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "nn/tok_impl.h"
@@ -31,6 +32,11 @@ int tokenizer_open_dir(struct tokenizer **out, const char *model_dir, struct err
     snprintf(path, sizeof path, "%s/tokenizer.json", model_dir);
     t->unk = t->bos = t->eos = -1;
     rc = json_parse_file(&root, path, e);
+    if (rc == ERR_NOTFOUND) { /* folders of the first BERT days */
+        snprintf(path, sizeof path, "%s/vocab.txt", model_dir);
+        if (access(path, F_OK) == 0)
+            rc = tok_vocab_read(&root, model_dir, e);
+    }
     if (!rc)
         rc = open_kind(t, root, path, e);
     json_decref(root);
@@ -55,7 +61,9 @@ int tokenizer_open_gguf(struct tokenizer **out, const struct weights *w, struct 
     if (model && !strcmp(model, "gpt2"))
         rc = tok_bpe_open_gguf(t, w, e);
     else
-        rc = err_set(e, ERR_UNSUPPORTED, "tokenizer.ggml.model is %.40s; docent reads gpt2 (byte-level BPE)", model ? model : "missing");
+        rc = err_set(e, ERR_UNSUPPORTED,
+                     "tokenizer.ggml.model is %.40s; docent reads gpt2 (byte-level BPE)",
+                     model ? model : "missing");
     if (rc) {
         tokenizer_close(t);
         return rc;

@@ -1,7 +1,8 @@
 /* tokenizer.h - text to ids and back, from the model's own files.
  * Kinds: WordPiece (BERT), byte-level BPE (gpt2, smollm, qwen2, llama3 pre-tokenizers compiled in).
  * Special tokens inside a text are plain text unless TOK_SPECIAL is given.
- * Threads: a loaded tokenizer is read only, any number at once. Cost: linear in the text (times log for BPE). */
+ * Threads: a loaded tokenizer is read only, any number at once. Cost: linear in the text (times log
+ * for BPE). */
 #ifndef DOCENT_NN_TOKENIZER_H
 #define DOCENT_NN_TOKENIZER_H
 
@@ -17,13 +18,16 @@ struct tokenizer;
 
 struct token {
     int32_t id;
-    uint32_t start, end; /* bytes of the text it came from; equal for tokens put in front or behind */
+    uint32_t start,
+        end; /* bytes of the text it came from; equal for tokens put in front or behind */
 };
 
 #define TOK_ADD_ENDS 1 /* what the model's post-processor adds ([CLS] ... [SEP], BOS) */
-#define TOK_SPECIAL 2 /* special tokens spelled in the text are recognised (chat templates only) */
+#define TOK_SPECIAL 2 /* special tokens spelled in the text are recognised (chat templates only)   \
+                       */
 
-int tokenizer_open_dir(struct tokenizer **out, const char *model_dir, struct err *e); /* tokenizer.json */
+int tokenizer_open_dir(struct tokenizer **out, const char *model_dir,
+                       struct err *e); /* tokenizer.json, else vocab.txt */
 int tokenizer_open_gguf(struct tokenizer **out, const struct weights *w, struct err *e);
 void tokenizer_close(struct tokenizer *t);
 
