@@ -94,7 +94,8 @@ static int join_shard(struct join *j, struct snapshot *s, uint32_t shard, struct
         h->page = row.page;
         j->n++;
     }
-    qsort(j->at, j->n, sizeof *j->at, by_rank);
+    if (j->n) /* at is NULL without hits */
+        qsort(j->at, j->n, sizeof *j->at, by_rank);
     if (j->n > j->k)
         j->n = j->k;
     return 0;
