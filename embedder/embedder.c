@@ -71,9 +71,10 @@ static int read_pooling(const char *dir, struct err *e)
         return rc;
     if (!json_is_true(json_object_get(o, mean)))
         rc = err_set(e, ERR_UNSUPPORTED, "%s: only mean pooling is supported", path);
-    json_object_foreach(o, key, v) if (!rc && json_is_true(v) &&
-                                       !strncmp(key, "pooling_mode_", 13) && strcmp(key, mean) != 0)
-        rc = err_set(e, ERR_UNSUPPORTED, "%s: %.60s; only mean pooling is supported", path, key);
+    json_object_foreach(o, key, v) {
+        if (!rc && json_is_true(v) && !strncmp(key, "pooling_mode_", 13) && strcmp(key, mean) != 0)
+            rc = err_set(e, ERR_UNSUPPORTED, "%s: %.60s; only mean pooling is supported", path, key);
+    }
     json_decref(o);
     return rc;
 }
@@ -93,8 +94,7 @@ static int read_modules(const char *dir, struct err *e)
     rc = json_parse_file(&o, path, e);
     if (rc)
         return rc;
-    json_array_foreach(o, i, m)
-    {
+    json_array_foreach(o, i, m) {
         const char *type = json_str(m, "type", "");
         const char *dot = strrchr(type, '.');
         size_t k = 0;

@@ -124,8 +124,10 @@ static int check_metadata(const json_t *m, const char *path, struct err *e)
 
     if (m && !json_is_object(m))
         return err_set(e, ERR_FORMAT, "%s: __metadata__ is not an object", path);
-    json_object_foreach((json_t *)(uintptr_t)m, key, v) if (!json_is_string(v)) return err_set(
-        e, ERR_FORMAT, "%s: __metadata__ \"%.60s\" is not text", path, key);
+    json_object_foreach((json_t *)(uintptr_t)m, key, v) {
+        if (!json_is_string(v))
+            return err_set(e, ERR_FORMAT, "%s: __metadata__ \"%.60s\" is not text", path, key);
+    }
     return 0;
 }
 
@@ -171,8 +173,7 @@ static int read_header(struct weights *w, const struct file_map *m, const char *
         if (!pieces || !grown)
             rc = err_set(e, ERR_NOMEM, "%s", path);
     }
-    json_object_foreach(root, name, v)
-    {
+    json_object_foreach(root, name, v) {
         if (rc)
             break;
         if (!strcmp(name, "__metadata__"))
@@ -230,14 +231,12 @@ static int add_shards(struct weights *w, const char *dir, const json_t *index, s
         return err_set(e, ERR_NOMEM, "%s", dir);
     if (!json_is_object(map) || !n)
         rc = err_set(e, ERR_FORMAT, "%s/model.safetensors.index.json has no weight_map", dir);
-    json_object_foreach((json_t *)(uintptr_t)map, key, v)
-    {
+    json_object_foreach((json_t *)(uintptr_t)map, key, v) {
         const char *file = json_string_value(v);
         if (!file || strchr(file, '/') || file[0] == '.') {
-            rc =
-                err_set(e, ERR_FORMAT,
-                        "%s/model.safetensors.index.json: tensor %.60s names no file of the folder",
-                        dir, key);
+            rc = err_set(e, ERR_FORMAT,
+                         "%s/model.safetensors.index.json: tensor %.60s names no file of the folder",
+                         dir, key);
             break;
         }
         names[k++] = file;
@@ -256,8 +255,7 @@ static int add_shards(struct weights *w, const char *dir, const json_t *index, s
     }
     if (!rc && w->n_tensors) /* sorted, so that a long index costs no square */
         qsort(w->tensors, w->n_tensors, sizeof *w->tensors, by_name);
-    json_object_foreach((json_t *)(uintptr_t)map, key, v)
-    {
+    json_object_foreach((json_t *)(uintptr_t)map, key, v) {
         if (!rc && !weights_find(w, key))
             rc = err_set(e, ERR_FORMAT, "%s: tensor %.60s of the index is in no shard", dir, key);
     }

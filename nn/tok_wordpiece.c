@@ -89,8 +89,7 @@ static int load_vocab(struct wordpiece *w, const json_t *model, const char *path
     if (!w->slots || !w->by_id)
         return err_set(e, ERR_NOMEM, "%s", path);
     w->vocab = (int32_t)n;
-    json_object_foreach((json_t *)(uintptr_t)vocab, key, v)
-    {
+    json_object_foreach((json_t *)(uintptr_t)vocab, key, v) {
         struct piece p = {.text = key, .n = (uint32_t)strlen(key)};
         json_int_t id = json_is_integer(v) ? json_integer_value(v) : -1;
         if (id < 0 || id >= (json_int_t)n)
