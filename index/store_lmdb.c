@@ -24,7 +24,7 @@
 #define FULL_BYTES MIB /* less free space than this, and a short write means a full disk */
 
 /* Virtual address space, not disk: 1 TiB where the system gives it, else less. */
-static const size_t map_sizes[] = {(size_t)1 << 40, (size_t)1 << 36, (size_t)1 << 33, (size_t)1 << 31};
+static const size_t map_sizes[] = {(size_t)1 << 40, (size_t)1 << 36, (size_t)1 << 33, (size_t)1 << 31, (size_t)1 << 29, (size_t)1 << 27};
 
 struct store {
     MDB_env *env;
@@ -183,6 +183,17 @@ static int open_env(struct store *s, unsigned flags)
     return rc;
 }
 
+/* LMDB 0.9.24 leaves its two descriptors of data.mdb open across exec: a parser child would inherit them, open for writing. One of
+ * them it does not tell; both are the file's, and among the lowest numbers. */
+static void keep_from_children(const struct stat *file)
+{
+    struct stat st;
+
+    for (int fd = 0; fd < 4096; fd++)
+        if (fstat(fd, &st) == 0 && st.st_dev == file->st_dev && st.st_ino == file->st_ino)
+            fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
 /* The mapping that tree.c reads. The kernel reads ahead in it as long as the file fits half of the memory. */
 static int map_file(struct store *s, uint64_t bytes, struct err *e)
 {
@@ -193,6 +204,7 @@ static int map_file(struct store *s, uint64_t bytes, struct err *e)
 
     if (mdb_env_get_fd(s->env, &fd) || fstat(fd, &st) < 0 || mdb_env_stat(s->env, &size))
         return err_set(e, ERR_IO, "open %s: its file cannot be asked", s->dir);
+    keep_from_children(&st);
     s->inode = st.st_ino;
     s->page_bytes = size.ms_psize;
     for (size_t i = 0; i < sizeof map_sizes / sizeof map_sizes[0] && map_sizes[i] >= bytes; i++) {
