@@ -47,7 +47,7 @@ static int fail(struct job *j, enum extract_status s, const char *reason)
     j->reason = arena_strdup(&j->a, reason);
     if (!j->reason)
         j->reason = "out of memory";
-    j->transient = s == EXTRACT_UNREADABLE;
+    j->transient = s == EXTRACT_UNREADABLE || j->x.again;
     return 0;
 }
 

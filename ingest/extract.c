@@ -324,8 +324,8 @@ static enum intake_end read_all(struct child *c, struct intake *in, const struct
 
 /* ---- the end ---- */
 
-/* A child that closed its pipe but lives on is not waited for. */
-static int wait_child(pid_t pid, int soft, int *status)
+/* A child that closed its pipe but lives on is not waited for: *ours is set when it had to be killed. */
+static int wait_child(pid_t pid, int soft, int *status, int *ours)
 {
     double t0 = clock_ms();
 
@@ -339,6 +339,7 @@ static int wait_child(pid_t pid, int soft, int *status)
             continue;
         if (clock_ms() - t0 > EXIT_MS) {
             kill(pid, SIGKILL);
+            *ours = 1;
             soft = 0;
         } else {
             clock_nap_ms(1);
@@ -347,7 +348,7 @@ static int wait_child(pid_t pid, int soft, int *status)
 }
 
 static int judge(struct extracted *x, const struct intake *in, enum intake_end end, int status,
-                 const struct extract_opts *o, struct err *e)
+                 int ours, const struct extract_opts *o, struct err *e)
 {
     switch (end) {
     case INTAKE_STOPPED: return err_set(e, ERR_CANCELLED, "stopped while parsing");
@@ -366,7 +367,15 @@ static int judge(struct extracted *x, const struct intake *in, enum intake_end e
         return 0;
     if (WIFSIGNALED(status)) {
         int sig = WTERMSIG(status);
-        if (sig == SIGXCPU || sig == SIGKILL)
+        if (ours)
+            return fail(x, EXTRACT_TIMEOUT, "the parser closed its pipe but did not end (%u pages came)",
+                        x->n_pages);
+        if (sig == SIGKILL) { /* its CPU limit shows as SIGXCPU: this was somebody else */
+            x->again = 1;
+            return fail(x, EXTRACT_CRASHED,
+                        "the parser was killed from outside: by hand, or because the machine's memory ran out");
+        }
+        if (sig == SIGXCPU)
             return fail(x, EXTRACT_TIMEOUT, "the parser used up its CPU time (%u pages came)",
                         x->n_pages);
         if (sig == SIGBUS) /* the file is mapped */
@@ -388,6 +397,7 @@ static int run_child(int fd, char **argv, const struct extract_opts *o, struct i
     struct child c = {.pid = -1};
     struct err why = {0};
     int status = 0;
+    int ours = 0;
     int rc = spawn(&c, argv, fd, e);
 
     if (rc)
@@ -396,9 +406,9 @@ static int run_child(int fd, char **argv, const struct extract_opts *o, struct i
     if (*end != INTAKE_EOF)
         kill(c.pid, SIGKILL);
     close(c.pipe);
-    if (wait_child(c.pid, *end == INTAKE_EOF, &status) < 0)
+    if (wait_child(c.pid, *end == INTAKE_EOF, &status, &ours) < 0)
         return err_errno(e, errno, "wait for the parser");
-    rc = judge(in->x, in, *end, status, o, &why);
+    rc = judge(in->x, in, *end, status, ours, o, &why);
     if (rc)
         *e = why;
     return rc;
@@ -409,7 +419,7 @@ static int run_child(int fd, char **argv, const struct extract_opts *o, struct i
 /* Worth another child behind the page that this one died of: the document itself did not end it. */
 static int resumable(const struct extracted *x, const struct intake *in, enum intake_end end)
 {
-    if (in->ended || x->type != TYPE_PDF || x->n_pages >= LIM_DOC_PAGES - 1)
+    if (in->ended || x->again || x->type != TYPE_PDF || x->n_pages >= LIM_DOC_PAGES - 1)
         return 0;
     return end == INTAKE_STALL ||
            (end == INTAKE_EOF && (x->status == EXTRACT_CRASHED || x->status == EXTRACT_MEMORY ||

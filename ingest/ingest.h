@@ -96,6 +96,7 @@ const char *extract_status_name(enum extract_status s); /* "ok", "empty", "image
 struct extracted {
     enum extract_status status;
     char reason[256]; /* a sentence when status is not EXTRACT_OK */
+    int again; /* 1: a failure of the moment (the parser was killed from outside), not of the file: try again later */
     enum doc_type type;
     int paged; /* 1: page numbers are those of the file; 0: parts of a file without pages */
     char title[512]; /* "" when the file has none */

@@ -23,7 +23,8 @@
 
 static int limit(int what, rlim_t v, const char *name, struct err *e)
 {
-    struct rlimit l = {v, v};
+    /* CPU time: SIGXCPU at the limit, and only 5 s later the SIGKILL that says nothing */
+    struct rlimit l = {v, what == RLIMIT_CPU ? v + 5 : v};
 
     if (setrlimit((__rlimit_resource_t)what, &l) < 0)
         return err_errno(e, errno, "limit %s", name);

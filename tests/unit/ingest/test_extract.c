@@ -271,6 +271,17 @@ static void test_a_child_that_closes_the_pipe_and_lives_on_is_killed(void **stat
     assert_true(clock_ms() - t0 < 6000);
 }
 
+static void test_a_child_killed_from_outside_is_a_failure_of_the_moment(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+
+    assert_ok(run(f, "kill -9 $$", &e), e);
+    assert_int_equal(f->x.status, EXTRACT_CRASHED);
+    assert_true(f->x.again);
+    assert_int_equal(f->x.n_bad_pages, 0);
+}
+
 static void test_a_child_that_stalls_is_killed(void **state)
 {
     struct fixture *f = *state;
@@ -440,6 +451,7 @@ int main(void)
         T(test_controls_in_title_and_reason_do_not_reach_people),
         T(test_a_child_that_goes_on_writing_behind_the_end_is_cut_off),
         T(test_a_child_that_closes_the_pipe_and_lives_on_is_killed),
+        T(test_a_child_killed_from_outside_is_a_failure_of_the_moment),
         T(test_a_child_that_stalls_is_killed),
         T(test_the_deadline_holds_though_bytes_keep_coming),
         T(test_a_signal_is_named),
