@@ -120,9 +120,11 @@ static int rewrite_shard(struct library *lib, uint32_t shard, struct err *e)
     rc = library_open_shard(lib, shard, &now, e);
     if (rc)
         return rc;
+    pthread_mutex_lock(&lib->mu); /* only now: readers go on with the old file until here, however long the copy took */
     library_drop_current(lib);
     store_close(lib->stores[shard]);
     lib->stores[shard] = now;
+    pthread_mutex_unlock(&lib->mu);
     return 0;
 }
 
@@ -142,13 +144,11 @@ int library_compact(struct library *lib, uint64_t *before, uint64_t *after, stru
     if (!(lib->flags & LIB_WRITE))
         return err_set(e, ERR_INVALID, "library %s is open for reading only", lib->dir);
     *before = all_bytes(lib);
-    pthread_mutex_lock(&lib->mu);
     for (uint32_t i = 0; i < lib->n_shards && !rc; i++) {
         rc = merge_shard(lib->stores[i], e);
         if (!rc)
             rc = rewrite_shard(lib, i, e);
     }
-    pthread_mutex_unlock(&lib->mu);
     *after = all_bytes(lib);
     return rc;
 }

@@ -3,11 +3,13 @@
  * Threads: a read transaction may be used by several threads at once; writes by one thread. */
 #include "index/store.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -183,15 +185,24 @@ static int open_env(struct store *s, unsigned flags)
     return rc;
 }
 
-/* LMDB 0.9.24 leaves its two descriptors of data.mdb open across exec: a parser child would inherit them, open for writing. One of
- * them it does not tell; both are the file's, and among the lowest numbers. */
-static void keep_from_children(const struct stat *file)
+/* LMDB 0.9.24 leaves its descriptors of data.mdb open across exec: a parser child would inherit them, a writer's even open for
+ * writing. A writer has a second one that LMDB does not tell: it is found by its file. A descriptor that another thread exchanges
+ * meanwhile may lose its inheritance too, which nothing in docent asks for. */
+static void keep_from_children(int fd, const struct stat *file, int writable)
 {
-    struct stat st;
+    DIR *all = writable ? opendir("/proc/self/fd") : NULL;
+    struct dirent *d;
 
-    for (int fd = 0; fd < 4096; fd++)
-        if (fstat(fd, &st) == 0 && st.st_dev == file->st_dev && st.st_ino == file->st_ino)
-            fcntl(fd, F_SETFD, FD_CLOEXEC);
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    while (all && (d = readdir(all)) != NULL) {
+        char name[300];
+        struct stat st;
+        snprintf(name, sizeof name, "/proc/self/fd/%s", d->d_name);
+        if (d->d_name[0] != '.' && stat(name, &st) == 0 && st.st_dev == file->st_dev && st.st_ino == file->st_ino)
+            fcntl((int)strtol(d->d_name, NULL, 10), F_SETFD, FD_CLOEXEC);
+    }
+    if (all)
+        closedir(all);
 }
 
 /* The mapping that tree.c reads. The kernel reads ahead in it as long as the file fits half of the memory. */
@@ -204,7 +215,7 @@ static int map_file(struct store *s, uint64_t bytes, struct err *e)
 
     if (mdb_env_get_fd(s->env, &fd) || fstat(fd, &st) < 0 || mdb_env_stat(s->env, &size))
         return err_set(e, ERR_IO, "open %s: its file cannot be asked", s->dir);
-    keep_from_children(&st);
+    keep_from_children(fd, &st, s->writable);
     s->inode = st.st_ino;
     s->page_bytes = size.ms_psize;
     for (size_t i = 0; i < sizeof map_sizes / sizeof map_sizes[0] && map_sizes[i] >= bytes; i++) {

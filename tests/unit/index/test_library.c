@@ -1,6 +1,8 @@
 /* test_library.c: who may open a library and how, what readers see while a writer goes on, filters, compaction, backup. */
 #include "tests/unit/index/lib_make.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -172,14 +174,23 @@ static void test_a_folder_without_write_permission_opens_for_reading(void **stat
     char path[700];
     char *top;
     struct library *lib;
+    struct err e = {0};
+    int ready[2], go[2];
     int how = 0;
+    char c;
     pid_t child;
     (void)state;
 
     made_library(&top, dir, 0);
-    lib = made_open(dir, LIB_WRITE);
-    made_put_commit(lib, 3, "/3");
-    library_close(lib);
+    child = fork(); /* leaves the pid of a writer that has ended in the lock file */
+    if (child == 0) {
+        lib = made_open(dir, LIB_WRITE);
+        made_put_commit(lib, 3, "/3");
+        library_close(lib);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &how, 0), child);
+    assert_true(how == 0 && pipe(ready) == 0 && pipe(go) == 0);
     snprintf(path, sizeof path, "%s/shard-0000", dir);
     chmod(top, 0755);
     chmod(path, 0555);
@@ -187,15 +198,24 @@ static void test_a_folder_without_write_permission_opens_for_reading(void **stat
     child = fork();
     if (child == 0) {
         struct snapshot *s;
-        struct err e = {0};
         if (getuid() == 0 && (setgid(65534) || setuid(65534)))
             _exit(9);
         if (library_open(&lib, dir, LIB_READ, &e) || snapshot_take(lib, &s, &e)) {
             print_error("%s\n", e.msg);
             _exit(1);
         }
-        _exit(made_same(s, 3, &e) ? 2 : library_open(&lib, dir, LIB_WRITE, &e) == 0 ? 3 : 0);
+        if (made_same(s, 3, &e))
+            _exit(2);
+        if (write(ready[1], "r", 1) != 1 || read(go[0], &c, 1) != 1)
+            _exit(4);
+        _exit(library_open(&lib, dir, LIB_WRITE, &e) == 0 ? 3 : 0);
     }
+    assert_int_equal(read(ready[0], &c, 1), 1);
+    if (getuid() == 0) { /* a writer does not see that reader, and must not reuse its pages */
+        assert_int_equal(library_open(&lib, dir, LIB_WRITE, &e), ERR_BUSY);
+        assert_non_null(strstr(e.msg, "being read"));
+    }
+    assert_int_equal(write(go[1], "g", 1), 1);
     assert_int_equal(waitpid(child, &how, 0), child);
     chmod(path, 0755);
     chmod(dir, 0755);
@@ -291,6 +311,124 @@ static void test_compact_takes_removed_words_out_of_the_file(void **state)
     mem_give(top);
 }
 
+struct readers {
+    struct library *lib;
+    atomic_int stop;
+    atomic_int failed;
+    atomic_long taken;
+};
+
+static void *read_on(void *arg)
+{
+    struct readers *r = arg;
+
+    while (!atomic_load(&r->stop) && !atomic_load(&r->failed)) {
+        struct snapshot *s;
+        struct err e = {0};
+        if (snapshot_take(r->lib, &s, &e)) {
+            print_error("%s\n", e.msg);
+            atomic_store(&r->failed, 1);
+            break;
+        }
+        if (made_same(s, 0, &e) != 0 || made_hits(r->lib, "uniq0x1", NULL) != 1)
+            atomic_store(&r->failed, 2);
+        snapshot_give(s);
+        atomic_fetch_add(&r->taken, 1);
+    }
+    return NULL;
+}
+
+/* One process that serves, indexes and compacts: readers never wait for the writer's transaction, nor lose their pages. */
+static void test_threads_read_while_one_writes_and_compacts(void **state)
+{
+    char dir[600];
+    char *top;
+    struct readers r = {.lib = NULL};
+    struct verify_report report;
+    struct err e = {0};
+    uint64_t before, after;
+    pthread_t thread[3];
+    (void)state;
+
+    made_library(&top, dir, MADE_DIM);
+    r.lib = made_open(dir, LIB_WRITE);
+    made_put_commit(r.lib, 0, "/0");
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, read_on, &r), 0);
+    for (uint32_t k = 1; k < 40 && !atomic_load(&r.failed); k++) {
+        char path[64];
+        snprintf(path, sizeof path, "/%u", 1 + k % 7);
+        made_put_commit(r.lib, k, path);
+        if (k % 8 == 0)
+            assert_ok(library_compact(r.lib, &before, &after, &e), e);
+        if (k % 10 == 0) {
+            assert_ok(library_verify(r.lib, &report, &e), e);
+            assert_int_equal(report.problems, 0);
+        }
+    }
+    atomic_store(&r.stop, 1);
+    for (int i = 0; i < 3; i++)
+        pthread_join(thread[i], NULL);
+    assert_int_equal(atomic_load(&r.failed), 0);
+    assert_true(atomic_load(&r.taken) > 0);
+    library_close(r.lib);
+    test_rmdir(top);
+    mem_give(top);
+}
+
+/* Another process compacts again and again while threads of this one read without a pause. */
+static void test_readers_take_up_new_files_under_load(void **state)
+{
+    char dir[600];
+    char *top;
+    struct readers r = {.lib = NULL};
+    struct snapshot *s;
+    struct err e = {0};
+    pthread_t thread[3];
+    int how = 0;
+    pid_t child;
+    int go[2];
+    char c;
+    (void)state;
+
+    made_library(&top, dir, MADE_DIM);
+    assert_int_equal(pipe(go), 0);
+    child = fork();
+    if (child == 0) {
+        struct library *lib = made_open(dir, LIB_WRITE);
+        uint64_t before, after;
+        made_put_commit(lib, 0, "/0");
+        library_close(lib);
+        if (write(go[1], "g", 1) != 1)
+            _exit(1);
+        for (uint32_t k = 1; k < 16; k++) {
+            lib = made_open(dir, LIB_WRITE);
+            made_put_commit(lib, k, "/1");
+            if (library_compact(lib, &before, &after, &e))
+                _exit(2);
+            library_close(lib);
+        }
+        _exit(0);
+    }
+    assert_int_equal(read(go[0], &c, 1), 1);
+    r.lib = made_open(dir, LIB_READ);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, read_on, &r), 0);
+    assert_int_equal(waitpid(child, &how, 0), child);
+    assert_int_equal(how, 0);
+    atomic_store(&r.stop, 1);
+    for (int i = 0; i < 3; i++)
+        pthread_join(thread[i], NULL);
+    assert_int_equal(atomic_load(&r.failed), 0);
+    assert_ok(snapshot_take(r.lib, &s, &e), e);
+    assert_int_equal(made_same(s, 15, &e), 0);
+    assert_int_equal(made_same(s, 14, NULL), ERR_NOTFOUND);
+    snapshot_give(s);
+    library_close(r.lib);
+    test_rmdir(top);
+    mem_give(top);
+}
+
 static void test_backup_and_restore_give_the_same_library(void **state)
 {
     char dir[600];
@@ -357,6 +495,8 @@ int main(void)
         cmocka_unit_test(test_other_formats_are_refused_with_what_to_do),
         cmocka_unit_test(test_a_folder_without_write_permission_opens_for_reading),
         cmocka_unit_test(test_compact_takes_removed_words_out_of_the_file),
+        cmocka_unit_test(test_threads_read_while_one_writes_and_compacts),
+        cmocka_unit_test(test_readers_take_up_new_files_under_load),
         cmocka_unit_test(test_backup_and_restore_give_the_same_library),
     };
 
