@@ -362,6 +362,7 @@ int store_space(struct store *s, uint64_t *used, uint64_t *freed, struct err *e)
 static int begin_read(struct txn *t, struct err *e)
 {
     struct store *s = t->s;
+    struct tree_view again;
     int rc = ERR_BUSY;
 
     for (int tries = 0; tries < 1000 && rc == ERR_BUSY; tries++) {
@@ -377,6 +378,10 @@ static int begin_read(struct txn *t, struct err *e)
         commit = mdb_txn_id(t->txn);
         rc = tree_view(s->map, s->page_bytes, commit, &t->view, e);
         if (!rc && store_last_commit(s) > commit + 1)
+            rc = ERR_BUSY;
+        if (!rc) /* once more, lest the first look fell into the writing of the commit after next */
+            rc = tree_view(s->map, s->page_bytes, commit, &again, e);
+        if (!rc && memcmp(&again, &t->view, sizeof again) != 0)
             rc = ERR_BUSY;
         if (rc == ERR_BUSY && tries > 10)
             clock_nap_ms(1);
