@@ -143,6 +143,32 @@ static int part_of(const char *text, size_t n, struct arena *a, struct part *p, 
     return analyze(text, n, "", 0, a, &p->terms, &p->n_terms, e);
 }
 
+static int has_phrase(const struct part *p, const char *const *list, size_t k)
+{
+    for (size_t i = 0; i < k; i++)
+        for (size_t at = 0; at + strlen(list[i]) <= p->n; at++)
+            if (!strncasecmp(p->text + at, list[i], strlen(list[i])))
+                return 1;
+    return 0;
+}
+
+/* "how many", "when": an answer without a number or a month is none. */
+static int wrong_kind(const struct part *said, const struct part *question)
+{
+    static const char *const asks[] = {"how many", "how much", "when did", "when was", "when were",
+                                       "what year", "which year"};
+    static const char *const numbers[] = {
+        "one",     "two",      "three",   "four",     "five",  "six",      "seven", "eight",
+        "nine",    "ten",      "eleven",  "twelve",   "dozen", "hundred",  "thousand", "million",
+        "billion", "trillion", "percent", "half",     "third", "quarter",  "twice", "century",
+        "january", "february", "march",   "april",    "may",   "june",     "july",  "august",
+        "september", "october", "november", "december"};
+
+    return has_phrase(question, asks, sizeof asks / sizeof *asks) &&
+           !is_number(said->text, said->n) &&
+           !has_phrase(said, numbers, sizeof numbers / sizeof *numbers);
+}
+
 static void judge(const struct part *said, const struct part *quote, const struct part *question,
                   int strict, struct support *su)
 {
@@ -156,6 +182,8 @@ static void judge(const struct part *said, const struct part *quote, const struc
         su->why = "a letter or a single character says nothing";
     else if (!o.fresh)
         su->why = "it only repeats the question";
+    else if (strict && wrong_kind(said, question))
+        su->why = "the question asks for a number or a date";
     else if (o.missing)
         su->why = "a number or a name is not in the quote";
     else if (su->coverage < (strict ? 1.0f : COVERAGE))

@@ -19,6 +19,7 @@
 #define K1 0.9f
 #define B 0.4f
 #define DENSE_SHARE 0.6f
+#define LEAST_DENSE 0.2f /* a model that cannot read the question (MiniLM and Chinese: about .1) is not worth its time */
 
 struct cand {
     struct sentence s;
@@ -256,7 +257,7 @@ int select_sentences(struct embedder *emb, const char *question, const float *ve
     if (rc || !n_all)
         return rc;
     score(all, n_all, 0);
-    if (emb && vec && r->dense_weight > 0) {
+    if (emb && vec && r->dense_weight >= LEAST_DENSE) {
         rc = cosines(emb, vec, all, n_all, a, e);
         score(all, n_all, r->dense_weight < DENSE_SHARE ? r->dense_weight : DENSE_SHARE);
     }

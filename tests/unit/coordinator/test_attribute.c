@@ -143,6 +143,20 @@ static void test_an_echo_of_the_question_is_not_an_answer(void **state)
     assert_true(s.proven);
 }
 
+static void test_how_many_is_answered_by_a_number(void **state)
+{
+    struct citation c = {.n = 1, .quote = "The BBC paid 304 million for the rights."};
+    const char *question = "How much was paid for the rights?";
+    struct support s;
+    struct err e = {0};
+
+    (void)state;
+    assert_ok(attribute(NULL, question, "the BBC", 7, &c, 1, 1, &a, &s, &e), e);
+    assert_false(s.proven);
+    assert_ok(attribute(NULL, question, "304 million", 11, &c, 1, 1, &a, &s, &e), e);
+    assert_true(s.proven);
+}
+
 static void test_without_quotes_nothing_is_proven(void **state)
 {
     struct support s;
@@ -169,6 +183,7 @@ int main(void)
         cmocka_unit_test(test_words_in_another_order_are_not_proven),
         cmocka_unit_test(test_strict_never_stitches_two_sentences),
         cmocka_unit_test(test_an_echo_of_the_question_is_not_an_answer),
+        cmocka_unit_test(test_how_many_is_answered_by_a_number),
         cmocka_unit_test(test_without_quotes_nothing_is_proven),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
