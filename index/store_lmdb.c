@@ -236,9 +236,12 @@ static int map_file(struct store *s, uint64_t bytes, struct err *e)
 static int check_before_writing(struct store *s, uint64_t bytes, struct err *e)
 {
     struct txn *t;
-    int rc = bytes ? txn_read(s, &t, e) : 0;
+    int rc;
 
-    if (rc || !bytes)
+    if (!bytes || !store_last_commit(s)) /* new, or its maker was killed before the tables were committed */
+        return 0;
+    rc = txn_read(s, &t, e);
+    if (rc)
         return rc;
     rc = txn_pages_check(t, 0, e);
     txn_abort(t);
