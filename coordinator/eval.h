@@ -41,6 +41,7 @@ int eval_retrieval(struct engine *en, const struct eval_opts *o, json_t **out, s
 /* Questions against the library of en. Fields of a question: "question"; "answers" (list or string) or "answer";
  * optional the document ("doc_name", "document" or "doc": matched with the file names) and its pages
  * ("evidence":[{"evidence_page_num"}] from 0, or "pages"/"page" from 1); "unanswerable": true, or an empty list of answers.
+ * EM and F1 are of the answer's first line, "contains" of all its text, "quotes_contain" of its quotes too; an abstention counts 0.
  * *out: {"questions","em","f1","contains","page_hit@1", ... ,"citations","citations_proven","abstained", ...} */
 int eval_answers(struct engine *en, const struct eval_opts *o, json_t **out, struct err *e);
 

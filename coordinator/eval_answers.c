@@ -195,10 +195,12 @@ static int prove_citations(struct run *r, const struct answer *a, struct err *e)
     return rc;
 }
 
-/* What is graded is the text without its marks; the quotes with their neighbours are graded for "contains" only. */
+/* Graded without its marks: by EM and F1 the first line, which is the answer proper (generated, or the best sentence); for
+ * "contains" the whole text, and apart from it the quotes with their neighbours. */
 static int grade(struct run *r, const struct question *q, const struct answer *a, struct err *e)
 {
     char *said = arena_strdup(&r->a, a->text);
+    char *line;
     struct text_scores s;
     int shown = 0;
     int rc = 0;
@@ -210,11 +212,17 @@ static int grade(struct run *r, const struct question *q, const struct answer *a
         if (n && m[n + 1] == ']')
             memset(m, ' ', n + 2);
     }
-    rc = metrics_text(q->golds, q->n_golds, said, &r->a, &s, e);
+    line = arena_strndup(&r->a, said, strcspn(said, "\n"));
+    if (!line)
+        return err_set(e, ERR_NOMEM, "an answer");
+    rc = metrics_text(q->golds, q->n_golds, line, &r->a, &s, e);
     if (rc)
         return rc;
     r->t.em += (uint64_t)(s.em && !a->abstained);
     r->t.f1 += a->abstained ? 0 : s.f1;
+    rc = metrics_text(q->golds, q->n_golds, said, &r->a, &s, e);
+    if (rc)
+        return rc;
     r->t.contains += (uint64_t)(s.contains && !a->abstained);
     shown = s.contains && !a->abstained;
     for (uint32_t i = 0; i < a->n_citations && !rc; i++) {
