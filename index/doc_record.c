@@ -77,7 +77,8 @@ static void add_text(struct buf *b, const char *s)
     buf_add(b, s, n);
 }
 
-static const char *take_text(struct rd *r, struct arena *a)
+/* *full: the arena had no room, which is no damage. */
+static const char *take_text(struct rd *r, struct arena *a, int *full)
 {
     uint64_t n = rd_varint(r);
     const char *p = n <= r->left ? rd_bytes(r, (size_t)n) : NULL;
@@ -89,11 +90,11 @@ static const char *take_text(struct rd *r, struct arena *a)
     }
     s = arena_strndup(a, p, (size_t)n);
     if (!s)
-        r->failed = 1;
+        *full = 1;
     return s ? s : "";
 }
 
-static const char *const *take_texts(struct rd *r, struct arena *a, uint32_t *n)
+static const char *const *take_texts(struct rd *r, struct arena *a, uint32_t *n, int *full)
 {
     uint64_t count = rd_varint(r);
     const char **at;
@@ -105,11 +106,11 @@ static const char *const *take_texts(struct rd *r, struct arena *a, uint32_t *n)
     }
     at = arena_take(a, (size_t)count, sizeof *at);
     if (!at) {
-        r->failed = 1;
+        *full = 1;
         return NULL;
     }
     for (uint64_t i = 0; i < count; i++)
-        at[i] = take_text(r, a);
+        at[i] = take_text(r, a, full);
     *n = (uint32_t)count;
     return at;
 }
@@ -147,6 +148,7 @@ int doc_row_decode(const uint8_t id[DOC_ID_BYTES], const void *p, size_t n, stru
     struct doc_view *v = &out->v;
     struct rd r = rd_of(p, n);
     uint64_t pages, chunks, bad_pages;
+    int full = 0;
 
     memset(out, 0, sizeof *out);
     memcpy(v->id, id, DOC_ID_BYTES);
@@ -159,11 +161,13 @@ int doc_row_decode(const uint8_t id[DOC_ID_BYTES], const void *p, size_t n, stru
     v->hidden_chars = rd_varint(&r);
     bad_pages = rd_varint(&r);
     v->added_ms = (int64_t)rd_u64le(&r);
-    v->title = take_text(&r, a);
-    v->type = take_text(&r, a);
-    v->lang = take_text(&r, a);
-    v->collections = take_texts(&r, a, &v->n_collections);
-    v->paths = take_texts(&r, a, &v->n_paths);
+    v->title = take_text(&r, a, &full);
+    v->type = take_text(&r, a, &full);
+    v->lang = take_text(&r, a, &full);
+    v->collections = take_texts(&r, a, &v->n_collections, &full);
+    v->paths = take_texts(&r, a, &v->n_paths, &full);
+    if (full)
+        return err_set(e, ERR_NOMEM, "a document's record");
     if (r.failed || r.left || pages > LIM_DOC_PAGES || bad_pages > pages ||
         chunks > UINT32_MAX - out->first_cid)
         return bad(e, "document");

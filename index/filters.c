@@ -12,6 +12,12 @@
 #define FILT_KEY (1 + VALUE_MOST + 1 + 2)
 #define BITMAP_MOST (256 * KIB)
 
+void bitmap_free(struct roaring_bitmap_s *b)
+{
+    if (b) /* CRoaring itself does not take NULL */
+        roaring_bitmap_free(b);
+}
+
 /* field, value, NUL, high 16 bits */
 static size_t value_key(unsigned char key[FILT_KEY], enum filter_field f, const char *value)
 {
@@ -164,17 +170,18 @@ static int load_all(struct txn *t, enum table tb, const void *prefix, size_t n_p
         }
         high = (uint32_t)k[n_key - 2] << 24 | (uint32_t)k[n_key - 1] << 16;
         it = roaring_create_iterator(b);
-        if (!it)
-            rc = err_set(e, ERR_NOMEM, "bitmap");
         for (; it && it->has_value; roaring_advance_uint32_iterator(it))
             roaring_bitmap_add(*out, high | (it->current_value & 0xFFFF));
-        roaring_free_uint32_iterator(it);
+        if (it)
+            roaring_free_uint32_iterator(it);
+        else
+            rc = err_set(e, ERR_NOMEM, "bitmap");
         roaring_bitmap_free(b);
     }
     scan_close(sc);
     if (rc == ERR_NOTFOUND)
         return 0;
-    roaring_bitmap_free(*out);
+    bitmap_free(*out);
     *out = NULL;
     return rc;
 }
@@ -286,7 +293,7 @@ static int load_by_documents(struct txn *t, const struct search_filter *f, roari
     arena_free(&a);
     if (rc == ERR_NOTFOUND)
         return 0;
-    roaring_bitmap_free(*out);
+    bitmap_free(*out);
     *out = NULL;
     return rc;
 }

@@ -74,7 +74,8 @@ int tomb_set_run(struct txn *t, uint32_t first, uint32_t n, struct err *e);
 int tomb_clear_all(struct txn *t, struct err *e);
 
 struct roaring_bitmap_s;
-int tomb_load(struct txn *t, struct roaring_bitmap_s **out, struct err *e); /* roaring_bitmap_free() */
+void bitmap_free(struct roaring_bitmap_s *b); /* NULL is fine */
+int tomb_load(struct txn *t, struct roaring_bitmap_s **out, struct err *e); /* bitmap_free() */
 struct search_filter;
 /* Live chunk ids that pass the filter; NULL when the filter is NULL or has nothing set. */
 int filter_load(struct txn *t, const struct search_filter *f, struct roaring_bitmap_s **out,

@@ -207,7 +207,7 @@ static int check_filter(struct checker *c, const struct doc_row *d, enum filter_
     if (!roaring_bitmap_contains_range(b, d->first_cid, (uint64_t)d->first_cid + d->v.n_chunks))
         problem(c, "a document is not in the filter of its %s", value);
     c->filt_bits += d->v.n_chunks;
-    roaring_bitmap_free(b);
+    bitmap_free(b);
     return 0;
 }
 
@@ -331,7 +331,7 @@ static int check_filters(struct checker *c, struct err *e)
         }
         if (b)
             bits += roaring_bitmap_get_cardinality(b);
-        roaring_bitmap_free(b);
+        bitmap_free(b);
     }
     scan_close(sc);
     if (rc == ERR_NOTFOUND)
@@ -391,7 +391,7 @@ static int check_search(struct checker *c, struct err *e)
         if (missing)
             problem(c, "%llu vectors belong to no chunk", (unsigned long long)missing);
     }
-    roaring_bitmap_free(dead);
+    bitmap_free(dead);
     return rc;
 }
 
@@ -461,8 +461,8 @@ static int verify_shard(struct library *lib, uint32_t shard, struct verify_repor
     r->documents += c.found.documents;
     r->pages += c.found.pages;
     r->chunks += c.found.chunks;
-    roaring_bitmap_free(c.live);
-    roaring_bitmap_free(c.rows);
+    bitmap_free(c.live);
+    bitmap_free(c.rows);
     txn_abort(c.t);
     arena_free(&c.a);
     return rc;

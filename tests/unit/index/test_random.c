@@ -205,11 +205,88 @@ static void test_failed_allocations_leave_the_library_as_it_was(void **state)
     mem_give(top);
 }
 
+enum errand { OPEN, READ, VERIFY, COMPACT, BACKUP, ERRANDS };
+
+static int run_errand(enum errand what, struct library *lib, const char *dir, const char *file, struct err *e)
+{
+    struct library *second;
+    struct snapshot *s;
+    struct verify_report r;
+    uint64_t a, b;
+    int rc;
+
+    switch (what) {
+    case OPEN:
+        rc = library_open(&second, dir, LIB_WRITE, e);
+        if (!rc)
+            library_close(second);
+        return rc;
+    case READ:
+        rc = snapshot_take(lib, &s, e);
+        if (!rc) {
+            rc = made_same(s, 1, e);
+            snapshot_give(s);
+        }
+        return rc;
+    case VERIFY:
+        rc = library_verify(lib, &r, e);
+        if (!rc && r.problems)
+            print_error("%s\n", r.first[0]);
+        return rc ? rc : r.problems ? -1 : 0; /* a failed allocation is no damage */
+    case COMPACT:
+        return library_compact(lib, &a, &b, e);
+    default:
+        return library_backup(lib, file, &a, e);
+    }
+}
+
+static void test_failed_allocations_cost_only_the_errand(void **state)
+{
+    char dir[600];
+    char file[700];
+    char *top;
+    (void)state;
+
+    made_library(&top, dir, MADE_DIM);
+    snprintf(file, sizeof file, "%s/it.backup", top);
+    for (int what = 0; what < ERRANDS; what++) {
+        struct library *lib = made_open(dir, LIB_WRITE);
+        int rc = ERR_NOMEM;
+        long k = 0;
+        for (uint32_t d = 0; d < 6; d++)
+            made_put_commit(lib, d, d % 2 ? "/odd" : "/even");
+        made_put_commit(lib, 1, "/one");
+        if (what == OPEN) {
+            library_close(lib);
+            lib = NULL;
+        }
+        for (; rc && k < 5000; k++) {
+            struct err e = {0};
+            mem_fail_after(k);
+            rc = run_errand((enum errand)what, lib, dir, file, &e);
+            mem_fail_after(-1);
+            if (rc != 0 && rc != ERR_NOMEM && rc != ERR_LIMIT) {
+                print_error("errand %d, allocation %ld: %s %s\n", what, k, err_name(rc), e.msg);
+                fail();
+            }
+        }
+        assert_int_equal(rc, 0);
+        if (!lib)
+            lib = made_open(dir, LIB_WRITE);
+        made_clean(lib);
+        assert_int_equal(made_hits(lib, "uniq1x1", NULL), 1);
+        library_close(lib);
+    }
+    test_rmdir(top);
+    mem_give(top);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_operations_agree_with_a_model),
         cmocka_unit_test(test_failed_allocations_leave_the_library_as_it_was),
+        cmocka_unit_test(test_failed_allocations_cost_only_the_errand),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
