@@ -76,8 +76,8 @@ while [ "$kills" -lt "$KILLS" ]; do
         "$DOCENT" -L "$top/lib" verify >"$top/verify.log" 2>&1 || verdict 1 "after kill $kills: $(cat "$top/verify.log")"
     fi
 done
-# A killed reader is a failed file, not tried again until somebody asks: --retry asks.
-"$DOCENT" -L "$top/lib" index --retry $extra "$folder" >"$top/last.log" 2>&1 || verdict 1 "the last run failed: $(tail -n 3 "$top/last.log")"
+# A file whose reader was killed from outside is tried again without being asked.
+"$DOCENT" -L "$top/lib" index $extra "$folder" >"$top/last.log" 2>&1 || verdict 1 "the last run failed: $(tail -n 3 "$top/last.log")"
 "$DOCENT" -L "$top/lib" verify >"$top/verify.log" 2>&1 || verdict 1 "$(cat "$top/verify.log")"
 dump "$top/calm" >"$top/calm.json"
 dump "$top/lib" >"$top/lib.json"
