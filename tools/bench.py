@@ -35,12 +35,25 @@ def cpu():
 
 
 def programs():
-    for name in ("bench_embed", "bench_gen", "bench_index"):
+    mini, smol = "models/all-MiniLM-L6-v2", "models/SmolLM2-135M-Instruct.Q4_1.gguf"
+    texts = tempfile.NamedTemporaryFile("w", suffix=".txt")
+    corpus = shared + "/retrieval/scifact/corpus.jsonl"
+    if os.path.exists(corpus):  # every 8th of the first 512 documents
+        with open(corpus, encoding="utf-8") as f:
+            for i, line in enumerate(f):
+                if i < 512 and i % 8 == 0:
+                    texts.write(json.loads(line)["text"].replace("\n", " ") + "\n")
+    else:
+        texts.write("\n".join(open("docs/samples/dry-cider.md").read().split("\n\n")).replace("#", "") + "\n")
+    texts.flush()
+    for name, words in (("bench_embed", [mini, "1", texts.name, "2"]), ("bench_embed", [mini, "2", texts.name, "2"]),
+                        ("bench_gen", [smol, "1", "512", "64", "2"]), ("bench_gen", [smol, "2", "512", "64", "2"]),
+                        ("bench_index", ["100000"])):
         path = f"{build}/tests/bench/{name}"
         if os.path.exists(path):
-            print(f"\n{name}")
+            print(f"\n{name} {' '.join(w for w in words if w != texts.name)}")
             sys.stdout.flush()
-            subprocess.run([path])
+            subprocess.run([path, *words])
 
 
 def folder(tmp):
