@@ -103,19 +103,13 @@ static int write_tail(int fd, const json_t *trailer, struct err *e)
 static int copy_shard(struct library *lib, uint32_t shard, int fd, struct err *e)
 {
     struct txn *t;
-    int rc = ERR_BUSY;
+    int rc = library_read(lib, shard, &t, e);
 
-    for (int i = 0; i < 100 && rc == ERR_BUSY; i++) { /* a writer may pass by in between */
-        rc = library_read(lib, shard, &t, e);
-        if (rc)
-            return rc;
-        rc = txn_pages_check(t, 0, e);
-        if (rc)
-            txn_abort(t);
-    }
     if (rc)
-        return rc == ERR_BUSY ? err_set(e, rc, "shard %u changes too fast to be copied", shard) : rc;
-    rc = store_copy_fd(txn_store(t), fd, e);
+        return rc;
+    rc = txn_pages_check(t, 0, e);
+    if (!rc)
+        rc = store_copy_fd(txn_store(t), fd, e);
     txn_abort(t); /* until here the store stays open */
     return rc;
 }

@@ -73,11 +73,10 @@ void scan_close(struct scan *sc);
 int store_check(enum table tb, const void *key, size_t n_key, const void *p, size_t n,
                 struct err *e);
 
-/* store_pages.c: looks over the pages of the B-trees in a mapping of data.mdb (n_map bytes of it are there), as commit left them,
- * before LMDB follows them. strict: the counts in the tables' roots too. ERR_CORRUPT, or ERR_BUSY when later commits have taken
- * that commit's meta page. store_open() does it before writing. */
-int store_pages_check(const unsigned char *map, size_t n_map, uint32_t page_bytes, uint64_t commit,
-                      int strict, struct err *e);
+/* store_pages.c: looks over the pages of the B-trees of one commit of a file with n_map bytes. strict: the counts in the tables' roots
+ * too. ERR_CORRUPT names the first finding. store_open() does it, before writing always, before reading up to 1 GiB. */
+struct tree_view;
+int store_pages_check(const struct tree_view *v, uint64_t n_map, int strict, struct err *e);
 /* The same for what t, a read transaction, sees. */
 int txn_pages_check(struct txn *t, int strict, struct err *e);
 

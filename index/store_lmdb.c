@@ -23,6 +23,7 @@
 #include "index/tree.h"
 
 #define MAX_READERS 1024
+#define LOOK_MOST GIB /* a reader looks over a file up to this size when it opens it: 0.1 ms a MB */
 #define FULL_BYTES MIB /* less free space than this, and a short write means a full disk */
 
 /* Virtual address space, not disk: 1 TiB where the system gives it, else less. */
@@ -107,28 +108,48 @@ static int fail(struct store *s, struct err *e, int rc, const char *what)
 
 /* ---- open ---- */
 
+struct metas {
+    uint64_t commit[2], n_pages[2];
+    uint32_t page_bytes[2]; /* 0: that page is not there */
+};
+
+static int read_metas(int fd, struct metas *m, struct err *e)
+{
+    unsigned char page[TREE_META_BYTES];
+    off_t at = 0;
+    int rc = 0;
+
+    memset(m, 0, sizeof *m);
+    for (unsigned i = 0; i < 2 && !rc; i++) {
+        if (pread(fd, page, sizeof page, at) != (ssize_t)sizeof page)
+            break;
+        rc = tree_meta(page, i, &m->commit[i], &m->n_pages[i], &m->page_bytes[i], e);
+        at = m->page_bytes[0];
+    }
+    return rc;
+}
+
 /* The pages that the newer meta page promises must be there: reading behind the end of a file that was cut off is a signal.
- * The length is asked last: a writer makes the file longer before its meta page says so. */
+ * The two meta pages are those of the last two commits; else one of them is damaged, and an older state would pass for
+ * the newest. A writer at work may change both between two looks, so a few are taken. The length is asked last: a writer makes
+ * the file longer before its meta page says so. */
 static int check_length(const char *file, uint64_t *bytes, struct err *e)
 {
-    unsigned char page[2][TREE_META_BYTES];
+    struct metas m;
     struct stat st;
-    uint64_t commit[2], n_pages[2];
-    uint32_t page_bytes[2] = {0, 0};
-    ssize_t got;
+    int in_row = 0;
     int rc = 0;
     int fd = open(file, O_RDONLY | O_CLOEXEC);
 
     *bytes = 0;
     if (fd < 0)
         return errno == ENOENT ? 0 : err_errno(e, errno, "open %s", file);
-    got = pread(fd, page[0], TREE_META_BYTES, 0);
-    if (got == TREE_META_BYTES)
-        rc = tree_meta(page[0], &commit[0], &n_pages[0], &page_bytes[0], e);
-    if (!rc && page_bytes[0])
-        got = pread(fd, page[1], TREE_META_BYTES, page_bytes[0]);
-    if (!rc && got == TREE_META_BYTES && page_bytes[0])
-        rc = tree_meta(page[1], &commit[1], &n_pages[1], &page_bytes[1], e);
+    for (int tries = 0; tries < 50 && !rc && !in_row; tries++) {
+        if (tries)
+            clock_nap_ms(1);
+        rc = read_metas(fd, &m, e);
+        in_row = m.commit[0] - m.commit[1] + 1 <= 2; /* one apart, or both 0 */
+    }
     if (!rc && fstat(fd, &st) < 0)
         rc = err_errno(e, errno, "stat %s", file);
     close(fd);
@@ -136,11 +157,11 @@ static int check_length(const char *file, uint64_t *bytes, struct err *e)
         return err_wrap(e, "%s", file);
     if (st.st_size == 0)
         return 0; /* being made */
-    if (!page_bytes[1])
+    if (!m.page_bytes[1])
         return err_set(e, ERR_CORRUPT, "%s is cut off: %lld bytes are less than its two meta pages", file, (long long)st.st_size);
-    *bytes = n_pages[commit[1] > commit[0]] * page_bytes[0];
-    if (page_bytes[0] != page_bytes[1])
-        return err_set(e, ERR_CORRUPT, "%s: its meta pages disagree", file);
+    if (m.page_bytes[0] != m.page_bytes[1] || !in_row)
+        return err_set(e, ERR_CORRUPT, "%s: its two meta pages do not belong together", file);
+    *bytes = m.n_pages[m.commit[1] > m.commit[0]] * m.page_bytes[0];
     if (*bytes > (uint64_t)st.st_size)
         return err_set(e, ERR_CORRUPT, "%s is cut off: %lld bytes, but its meta page needs %llu", file,
                        (long long)st.st_size, (unsigned long long)*bytes);
@@ -232,13 +253,14 @@ static int map_file(struct store *s, uint64_t bytes, struct err *e)
     return 0;
 }
 
-/* LMDB's writer trusts every page, so that none may be damaged before it starts. */
-static int check_before_writing(struct store *s, uint64_t bytes, struct err *e)
+/* LMDB's writer trusts every page, so that none may be damaged before it starts. A reader would find damage when it gets there, but for
+ * one kind: a changed page number that leads to an older state of a table, whole and with good checksums. */
+static int check_pages(struct store *s, uint64_t bytes, struct err *e)
 {
     struct txn *t;
-    int rc;
+    int rc = 0;
 
-    if (!bytes || !store_last_commit(s)) /* new, or its maker was killed before the tables were committed */
+    if (!bytes || (!s->writable && bytes > LOOK_MOST))
         return 0;
     rc = txn_read(s, &t, e);
     if (rc)
@@ -246,7 +268,7 @@ static int check_before_writing(struct store *s, uint64_t bytes, struct err *e)
     rc = txn_pages_check(t, 0, e);
     txn_abort(t);
     if (rc == ERR_CORRUPT)
-        err_wrap(e, "%s takes no writes (restore a backup, or index the files into a new library)", s->dir);
+        err_wrap(e, "%s cannot be used (restore a backup, or index the files into a new library)", s->dir);
     return rc;
 }
 
@@ -284,8 +306,8 @@ int store_open(struct store **out, const char *dir, int writable, struct err *e)
     }
     mdb_reader_check(s->env, &dead); /* slots of processes that died */
     rc = map_file(s, bytes, e);
-    if (!rc && writable)
-        rc = check_before_writing(s, bytes, e);
+    if (!rc)
+        rc = check_pages(s, bytes, e);
     if (!rc && writable)
         rc = open_tables(s, e);
     if (rc) {
@@ -359,6 +381,8 @@ int store_space(struct store *s, uint64_t *used, uint64_t *freed, struct err *e)
 
 /* ---- transactions ---- */
 
+static int check_number(struct txn *t, uint64_t commit, struct err *e);
+
 /* The pages of the commit that LMDB's transaction holds. The two meta pages take turns: ours is written again by the commit
  * after next, so it is whole while the newest meta page is ours or the next one. (The next one shows before its transaction is
  * announced: for the milliseconds of a sync a reader gets the commit before it.) */
@@ -397,7 +421,7 @@ static int begin_read(struct txn *t, struct err *e)
         return err_set(e, ERR_FULL, "%s has outgrown its address space", s->dir);
     for (int i = 0; i < T_COUNT && !rc; i++)
         rc = tree_find(&t->view, table_name((enum table)i), &t->tree[i], e);
-    return rc;
+    return rc ? rc : check_number(t, txn_id(t), e);
 }
 
 static int begin_write(struct txn *t, struct err *e)
@@ -445,11 +469,44 @@ int txn_write(struct store *s, struct txn **out, struct err *e)
     return begin(s, 1, out, e);
 }
 
+/* Each commit says its number inside the tree: a meta page that leads to an older tree is found out. LMDB numbers a compacted copy
+ * anew, from 1; such a file holds no older state. */
+static const char commit_key[] = "commit";
+
+static int write_number(struct txn *t, struct err *e)
+{
+    unsigned char number[8];
+
+    be32(number, (uint32_t)(txn_id(t) >> 32));
+    be32(number + 4, (uint32_t)txn_id(t));
+    return txn_put(t, T_META, commit_key, 6, number, sizeof number, e);
+}
+
+static int check_number(struct txn *t, uint64_t commit, struct err *e)
+{
+    const void *p;
+    size_t n;
+    int rc = commit > 1 ? txn_get(t, T_META, commit_key, 6, &p, &n, NULL) : ERR_NOTFOUND;
+
+    if (rc == ERR_NOTFOUND)
+        return 0;
+    if (rc)
+        return txn_get(t, T_META, commit_key, 6, &p, &n, e);
+    if (n != 8 || ((uint64_t)be32_get(p) << 32 | be32_get((const unsigned char *)p + 4)) != commit)
+        return err_set(e, ERR_CORRUPT, "%s: commit %llu shows the tables of another", t->s->dir, (unsigned long long)commit);
+    return 0;
+}
+
 int txn_commit(struct txn *t, struct err *e)
 {
     struct store *s = t->s;
-    int rc = mdb_txn_commit(t->txn);
+    int rc = t->writing ? write_number(t, e) : 0;
 
+    if (rc) {
+        txn_abort(t);
+        return rc;
+    }
+    rc = mdb_txn_commit(t->txn);
     if (rc)
         rc = fail(s, e, rc, "commit");
     store_close(s);
@@ -479,11 +536,7 @@ struct store *txn_store(const struct txn *t)
 
 int txn_pages_check(struct txn *t, int strict, struct err *e)
 {
-    const struct store *s = t->s;
-    uint64_t bytes = store_file_bytes(s);
-
-    return store_pages_check(s->map, bytes < s->map_bytes ? bytes : s->map_bytes, s->page_bytes, txn_id(t),
-                             strict, e);
+    return store_pages_check(&t->view, store_file_bytes(t->s), strict, e);
 }
 
 /* ---- records ---- */

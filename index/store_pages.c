@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "index/store.h"
+#include "index/tree.h"
 
 #define PAGE_HEAD 16
 #define NODE_HEAD 8
@@ -35,7 +36,6 @@ struct key {
 
 struct walk {
     const unsigned char *map;
-    size_t n_map;
     uint64_t pages; /* last page number + 1 */
     uint32_t psize;
     unsigned char *seen; /* a bit a page: reached, or free */
@@ -292,38 +292,28 @@ static int walk_db(struct walk *w, struct db db, enum db_kind kind, const char *
 
 /* ---- the file ---- */
 
-static int walk_file(struct walk *w, uint64_t commit)
+static struct db db_from(const struct tree *t)
 {
-    const unsigned char *meta = w->map + (commit & 1) * w->psize + PAGE_HEAD;
-    struct db free_db = db_of(meta + 24);
-    struct db main_db = db_of(meta + 24 + DB_BYTES);
-    int rc;
-
-    w->name = "main";
-    w->pages = u64_at(meta + 24 + 2 * DB_BYTES) + 1;
-    if (u64_at(meta + 24 + 2 * DB_BYTES + 8) != commit)
-        return ERR_BUSY; /* two commits have passed since the transaction began */
-    if (w->pages < 2 || w->pages > w->n_map / w->psize)
-        return bad(w, w->pages, "the meta page counts more pages than there are");
-    w->seen = mem_take((size_t)(w->pages / 8 + 1), 1);
-    if (!w->seen)
-        return err_set(w->e, ERR_NOMEM, "look over %llu pages", (unsigned long long)w->pages);
-    rc = walk_db(w, main_db, MAIN_DB, "main");
-    if (!rc && commit && w->tables != (1u << T_COUNT) - 1)
-        rc = bad(w, main_db.root, "a table is missing");
-    if (!rc)
-        rc = walk_db(w, free_db, FREE_DB, "free");
-    mem_give(w->seen);
-    return rc;
+    return (struct db){.flags = t->flags, .depth = t->depth, .branches = t->branch_pages, .leaves = t->leaf_pages,
+                       .overflows = t->overflow_pages, .entries = t->entries, .root = t->root};
 }
 
-int store_pages_check(const unsigned char *map, size_t n_map, uint32_t page_bytes, uint64_t commit,
-                      int strict, struct err *e)
+int store_pages_check(const struct tree_view *v, uint64_t n_map, int strict, struct err *e)
 {
-    struct walk w = {.e = e, .name = "main", .strict = strict, .map = map, .n_map = n_map,
-                     .psize = page_bytes, .in_order = n_map <= ORDER_MOST};
+    struct walk w = {.e = e, .name = "main", .strict = strict, .map = v->base, .pages = v->n_pages,
+                     .psize = v->page_bytes, .in_order = n_map <= ORDER_MOST};
+    int rc;
 
-    if (n_map / page_bytes < 2)
-        return err_set(e, ERR_CORRUPT, "data.mdb has %zu bytes", n_map);
-    return walk_file(&w, commit);
+    if (w.pages < 2 || w.pages > n_map / w.psize)
+        return bad(&w, w.pages, "the meta page counts more pages than there are");
+    w.seen = mem_take((size_t)(w.pages / 8 + 1), 1);
+    if (!w.seen)
+        return err_set(e, ERR_NOMEM, "look over %llu pages", (unsigned long long)w.pages);
+    rc = walk_db(&w, db_from(&v->tables), MAIN_DB, "main");
+    if (!rc && v->tables.root != NO_PAGE && w.tables != (1u << T_COUNT) - 1)
+        rc = bad(&w, v->tables.root, "a table is missing");
+    if (!rc)
+        rc = walk_db(&w, db_from(&v->unused), FREE_DB, "free");
+    mem_give(w.seen);
+    return rc;
 }

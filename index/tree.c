@@ -38,6 +38,7 @@ int tree_damaged(struct err *e, uint64_t page, const char *why)
 /* MDB_db: u32 pad, u16 flags, u16 depth, branch, leaf and overflow pages, entries, root */
 static int read_root(const unsigned char *p, struct tree *t)
 {
+    t->flags = u16_at(p + 4);
     t->depth = u16_at(p + 6);
     t->branch_pages = tree_u64(p + 8);
     t->leaf_pages = tree_u64(p + 16);
@@ -48,7 +49,7 @@ static int read_root(const unsigned char *p, struct tree *t)
 }
 
 /* Page header of 16 bytes, then u32 magic, u32 version, address, map size, two MDB_db, last page, commit */
-int tree_meta(const unsigned char *meta, uint64_t *commit, uint64_t *n_pages, uint32_t *page_bytes,
+int tree_meta(const unsigned char *meta, unsigned slot, uint64_t *commit, uint64_t *n_pages, uint32_t *page_bytes,
               struct err *e)
 {
     if (u32_at(meta + 16) != 0xBEEFC0DE)
@@ -58,6 +59,8 @@ int tree_meta(const unsigned char *meta, uint64_t *commit, uint64_t *n_pages, ui
     *page_bytes = u32_at(meta + META_DBS); /* the pad of the first MDB_db holds the page size */
     *n_pages = tree_u64(meta + META_DBS + 2 * DB_BYTES) + 1;
     *commit = tree_u64(meta + META_DBS + 2 * DB_BYTES + 8);
+    if (tree_u64(meta) != slot || (*commit && (*commit & 1) != slot)) /* an older state would pass for the newest */
+        return err_set(e, ERR_CORRUPT, "data.mdb: meta page %u is that of another place", slot);
     if (*page_bytes < 512 || *page_bytes > 32768 || (*page_bytes & (*page_bytes - 1)))
         return err_set(e, ERR_CORRUPT, "data.mdb: page size %u in a meta page", *page_bytes);
     if (*n_pages < 2 || *n_pages > (uint64_t)1 << 47)
@@ -77,7 +80,7 @@ int tree_view(const unsigned char *base, uint32_t page_bytes, uint64_t commit, s
     v->base = base;
     v->page_bytes = page_bytes;
     memcpy(meta, base + (commit & 1) * page_bytes, sizeof meta);
-    rc = tree_meta(meta, &shown, &v->n_pages, &bytes, e);
+    rc = tree_meta(meta, commit & 1, &shown, &v->n_pages, &bytes, e);
     if (rc)
         return rc;
     if (shown != commit)

@@ -16,6 +16,7 @@ struct tree { /* one table, as its root record says */
     uint64_t root; /* page; TREE_EMPTY: no record */
     uint64_t branch_pages, leaf_pages, overflow_pages, entries;
     uint32_t depth; /* 0: empty; 1: the root is a leaf */
+    uint32_t flags; /* of LMDB: 8 for `unused`, else 0 */
 };
 #define TREE_EMPTY UINT64_MAX
 
@@ -31,9 +32,10 @@ struct tree_bytes {
     size_t n;
 };
 
-/* Where a meta page says how long the file must be, and of which commit it is. meta: the first 152 bytes of page 0 or 1. */
+/* Where a meta page says how long the file must be, and of which commit it is. meta: the first 152 bytes of page slot,
+ * 0 or 1. */
 #define TREE_META_BYTES 152
-int tree_meta(const unsigned char *meta, uint64_t *commit, uint64_t *n_pages, uint32_t *page_bytes,
+int tree_meta(const unsigned char *meta, unsigned slot, uint64_t *commit, uint64_t *n_pages, uint32_t *page_bytes,
               struct err *e);
 /* The state of commit in the mapping; ERR_BUSY when neither meta page shows that commit any more. */
 int tree_view(const unsigned char *base, uint32_t page_bytes, uint64_t commit, struct tree_view *v,
