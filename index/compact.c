@@ -112,14 +112,18 @@ static int rewrite_shard(struct library *lib, uint32_t shard, struct err *e)
         return rc;
     }
     sync_folder(fresh);
-    rc = exchange(dir, fresh, e);
-    if (rc)
+    /* Opened before it takes its place: a reader that came in between would make the lock file from the old data. */
+    rc = store_open(&now, fresh, 1, e);
+    if (!rc)
+        rc = exchange(dir, fresh, e);
+    if (rc) {
+        store_close(now);
+        drop_folder(fresh);
         return rc;
+    }
+    store_moved(now, dir);
     drop_folder(fresh); /* it holds the old files now; who still reads them has them open */
     sync_folder(lib->dir);
-    rc = library_open_shard(lib, shard, &now, e);
-    if (rc)
-        return rc;
     pthread_mutex_lock(&lib->mu); /* only now: readers go on with the old file until here, however long the copy took */
     library_drop_current(lib);
     store_close(lib->stores[shard]);

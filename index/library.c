@@ -218,7 +218,7 @@ int library_open_shard(struct library *lib, uint32_t shard, struct store **out, 
         if (!before)
             return err_set(e, ERR_CORRUPT, "library %s has no %s: restore a backup", lib->dir, file);
         rc = store_open(out, path, (lib->flags & LIB_WRITE) != 0, e);
-        if (rc || (stat(file, &st) == 0 && st.st_ino == before && store_inode(*out) == before))
+        if (stat(file, &st) == 0 && st.st_ino == before && (rc || store_inode(*out) == before))
             return rc;
         store_close(*out);
         *out = NULL;

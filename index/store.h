@@ -30,6 +30,7 @@ int store_open(struct store **out, const char *dir, int writable, struct err *e)
 /* The file is closed when the last transaction on it has ended, so that a reader may replace a store by its successor at any time. */
 void store_close(struct store *s);
 uint64_t store_file_bytes(const struct store *s);
+void store_moved(struct store *s, const char *dir); /* its folder has another name now; before anybody else knows s */
 uint64_t store_inode(const struct store *s); /* of data.mdb: another one stands there after a compaction */
 int store_unlocked(const struct store *s); /* 1: read without LMDB's lock file; no writer may be at work */
 uint64_t store_last_commit(struct store *s); /* number of the newest commit, by whichever process; no transaction needed */

@@ -186,22 +186,33 @@ static int open_tables(struct store *s, struct err *e)
     return rc ? fail(s, e, rc, "open the library") : 0;
 }
 
+/* The largest size of which two mappings find room, LMDB's and ours; 0: none. Asked beforehand, because an opening that fails half-way
+ * leaves LMDB's lock file without the number of the last commit. */
+static size_t find_room(uint64_t bytes)
+{
+    for (size_t i = 0; i < sizeof map_sizes / sizeof map_sizes[0] && map_sizes[i] > bytes; i++) {
+        void *p = mmap(NULL, 2 * map_sizes[i], PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (p == MAP_FAILED)
+            continue;
+        munmap(p, 2 * map_sizes[i]);
+        return map_sizes[i];
+    }
+    return 0;
+}
+
 static int open_env(struct store *s, unsigned flags)
 {
-    int rc = ENOMEM;
+    int rc = mdb_env_create(&s->env);
 
-    for (size_t i = 0; i < sizeof map_sizes / sizeof map_sizes[0] && rc == ENOMEM; i++) {
-        rc = mdb_env_create(&s->env);
-        if (rc)
-            return rc;
-        mdb_env_set_mapsize(s->env, map_sizes[i]);
-        mdb_env_set_maxdbs(s->env, T_COUNT + 3);
-        mdb_env_set_maxreaders(s->env, MAX_READERS);
-        rc = mdb_env_open(s->env, s->dir, flags, 0666);
-        if (rc) {
-            mdb_env_close(s->env);
-            s->env = NULL;
-        }
+    if (rc)
+        return rc;
+    mdb_env_set_mapsize(s->env, s->map_bytes);
+    mdb_env_set_maxdbs(s->env, T_COUNT + 3);
+    mdb_env_set_maxreaders(s->env, MAX_READERS);
+    rc = mdb_env_open(s->env, s->dir, flags, 0666);
+    if (rc) {
+        mdb_env_close(s->env);
+        s->env = NULL;
     }
     return rc;
 }
@@ -239,40 +250,41 @@ static int map_file(struct store *s, uint64_t bytes, struct err *e)
     keep_from_children(fd, &st, s->writable);
     s->inode = st.st_ino;
     s->page_bytes = size.ms_psize;
-    for (size_t i = 0; i < sizeof map_sizes / sizeof map_sizes[0] && map_sizes[i] >= bytes; i++) {
-        s->map = mmap(NULL, map_sizes[i], PROT_READ, MAP_SHARED, fd, 0);
-        s->map_bytes = map_sizes[i];
-        if (s->map != MAP_FAILED)
-            break;
+    s->map = mmap(NULL, s->map_bytes, PROT_READ, MAP_SHARED, fd, 0);
+    if (s->map == MAP_FAILED) {
         s->map = NULL;
+        return err_errno(e, errno, "map %s", s->dir);
     }
-    if (!s->map)
-        return err_set(e, ERR_NOMEM, "open %s: no address space for %llu bytes", s->dir, (unsigned long long)bytes);
     if (bytes > memory / 2)
         madvise(s->map, s->map_bytes, MADV_RANDOM);
     return 0;
 }
 
 /* LMDB's writer trusts every page, so that none may be damaged before it starts. A reader would find damage when it gets there, but for
- * one kind: a changed page number that leads to an older state of a table, whole and with good checksums. */
-static int check_pages(struct store *s, uint64_t bytes, struct err *e)
+ * one kind: a changed page number that leads to an older state of a table, whole and with good checksums.
+ * Nor does LMDB compare the commit that its lock file names with the data: a writer would go on from the wrong meta page, or from the
+ * empty tables of commit 0. Nobody else commits while a writer opens. */
+static int check_state(struct store *s, uint64_t bytes, struct err *e)
 {
     struct txn *t;
-    int rc = 0;
+    int rc;
 
-    if (!bytes || (!s->writable && bytes > LOOK_MOST))
+    if (!bytes)
         return 0;
     rc = txn_read(s, &t, e);
     if (rc)
         return rc;
-    rc = txn_pages_check(t, 0, e);
+    if (s->writable && txn_id(t) != store_last_commit(s))
+        rc = err_set(e, ERR_BUSY, "%s: its lock.mdb is of another state: end the docent processes that read it", s->dir);
+    if (!rc && (s->writable || bytes <= LOOK_MOST))
+        rc = txn_pages_check(t, 0, e);
     txn_abort(t);
     if (rc == ERR_CORRUPT)
         err_wrap(e, "%s cannot be used (restore a backup, or index the files into a new library)", s->dir);
     return rc;
 }
 
-int store_open(struct store **out, const char *dir, int writable, struct err *e)
+static int open_once(struct store **out, const char *dir, int writable, struct err *e)
 {
     struct store *s = mem_take(1, sizeof *s);
     char file[4200];
@@ -281,7 +293,6 @@ int store_open(struct store **out, const char *dir, int writable, struct err *e)
     int dead;
     int rc;
 
-    *out = NULL;
     if (!s)
         return err_set(e, ERR_NOMEM, "open %s", dir);
     snprintf(s->dir, sizeof s->dir, "%s", dir);
@@ -290,6 +301,11 @@ int store_open(struct store **out, const char *dir, int writable, struct err *e)
     atomic_init(&s->refs, 1);
     atomic_init(&s->broken, 0);
     rc = check_length(file, &bytes, e);
+    if (!rc) {
+        s->map_bytes = find_room(bytes);
+        if (!s->map_bytes)
+            rc = err_set(e, ERR_NOMEM, "open %s: no address space for twice %llu bytes", dir, (unsigned long long)bytes);
+    }
     if (rc) {
         mem_give(s);
         return rc;
@@ -307,7 +323,7 @@ int store_open(struct store **out, const char *dir, int writable, struct err *e)
     mdb_reader_check(s->env, &dead); /* slots of processes that died */
     rc = map_file(s, bytes, e);
     if (!rc)
-        rc = check_pages(s, bytes, e);
+        rc = check_state(s, bytes, e);
     if (!rc && writable)
         rc = open_tables(s, e);
     if (rc) {
@@ -316,6 +332,20 @@ int store_open(struct store **out, const char *dir, int writable, struct err *e)
     }
     *out = s;
     return 0;
+}
+
+/* A lock file that does not fit is made anew when all have closed it; who else meets it lets go of it in the same way. */
+int store_open(struct store **out, const char *dir, int writable, struct err *e)
+{
+    int rc = ERR_BUSY;
+
+    *out = NULL;
+    for (long tries = 0; tries < 40 && rc == ERR_BUSY; tries++) {
+        if (tries)
+            clock_nap_ms(1 + ((long)getpid() * 7 + tries * 5) % 11); /* not in step with others */
+        rc = open_once(out, dir, writable, e);
+    }
+    return rc;
 }
 
 void store_close(struct store *s)
@@ -340,6 +370,11 @@ uint64_t store_file_bytes(const struct store *s)
 uint64_t store_inode(const struct store *s)
 {
     return s->inode;
+}
+
+void store_moved(struct store *s, const char *dir)
+{
+    snprintf(s->dir, sizeof s->dir, "%s", dir);
 }
 
 int store_unlocked(const struct store *s)
@@ -392,7 +427,7 @@ static int begin_read(struct txn *t, struct err *e)
     struct tree_view again;
     int rc = ERR_BUSY;
 
-    for (int tries = 0; tries < 1000 && rc == ERR_BUSY; tries++) {
+    for (int tries = 0; tries < 60 && rc == ERR_BUSY; tries++) {
         uint64_t commit;
         if (t->txn) {
             mdb_txn_reset(t->txn);
@@ -404,8 +439,8 @@ static int begin_read(struct txn *t, struct err *e)
             return fail(NULL, e, rc, "begin to read");
         commit = mdb_txn_id(t->txn);
         rc = tree_view(s->map, s->page_bytes, commit, &t->view, e);
-        if (!rc && store_last_commit(s) > commit + 1)
-            rc = ERR_BUSY;
+        if (!rc && (store_last_commit(s) > commit + 1 || (commit == 0 && store_last_commit(s) > 0)))
+            rc = ERR_BUSY; /* overtaken, or not told by the lock file */
         if (!rc) /* once more, lest the first look fell into the writing of the commit after next */
             rc = tree_view(s->map, s->page_bytes, commit, &again, e);
         if (!rc && memcmp(&again, &t->view, sizeof again) != 0)
@@ -416,7 +451,7 @@ static int begin_read(struct txn *t, struct err *e)
     if (!rc && e)
         err_clear(e); /* of commits that were overtaken */
     if (rc == ERR_BUSY)
-        return err_set(e, ERR_BUSY, "%s is being committed to too fast to be read", s->dir);
+        return err_set(e, ERR_BUSY, "%s is being committed to too fast to be read, or its lock.mdb is of another state", s->dir);
     if (!rc && t->view.n_pages > s->map_bytes / s->page_bytes)
         return err_set(e, ERR_FULL, "%s has outgrown its address space", s->dir);
     for (int i = 0; i < T_COUNT && !rc; i++)

@@ -487,6 +487,66 @@ static void test_a_reader_that_died_does_not_make_the_file_grow(void **state)
     mem_give(dir);
 }
 
+/* LMDB believes its lock file's number of the last commit: a writer would start from commit 0, which has no tables, and
+ * everything would be lost. Happens when data.mdb is replaced below a process that has the lock file open. */
+static void test_a_lock_file_of_another_state_is_refused_and_then_made_anew(void **state)
+{
+    char *dir = test_mkdir();
+    char *other = test_mkdir();
+    char from[600], to[600];
+    struct store *s;
+    struct txn *t;
+    struct err e = {0};
+    int ready[2], go[2];
+    int how = 0;
+    pid_t child;
+    char c;
+    (void)state;
+
+    assert_true(pipe(ready) == 0 && pipe(go) == 0);
+    for (int commits = 0; commits < 3; commits++) {
+        child = fork();
+        if (child == 0) { /* dir: commit 1; other: commits 2 and up */
+            if (store_open(&s, commits ? other : dir, 1, &e))
+                _exit(1);
+            for (int i = 0; i < commits; i++) {
+                if (txn_write(s, &t, &e))
+                    _exit(2);
+                put_text(t, T_DOC, "a", "kept");
+                if (txn_commit(t, &e))
+                    _exit(3);
+            }
+            store_close(s);
+            _exit(0);
+        }
+        assert_true(waitpid(child, &how, 0) == child && how == 0);
+    }
+    child = fork();
+    if (child == 0) {
+        if (store_open(&s, dir, 0, &e) || write(ready[1], "r", 1) != 1 || read(go[0], &c, 1) != 1)
+            _exit(1);
+        store_close(s);
+        _exit(0);
+    }
+    assert_int_equal(read(ready[0], &c, 1), 1);
+    snprintf(from, sizeof from, "%s/data.mdb", other);
+    snprintf(to, sizeof to, "%s/data.mdb", dir);
+    assert_int_equal(rename(from, to), 0);
+    assert_int_equal(store_open(&s, dir, 1, &e), ERR_BUSY);
+    assert_non_null(strstr(e.msg, "lock.mdb"));
+    assert_int_equal(write(go[1], "g", 1), 1);
+    assert_true(waitpid(child, &how, 0) == child && how == 0);
+    assert_ok(store_open(&s, dir, 1, &e), e);
+    assert_ok(txn_read(s, &t, &e), e);
+    assert_true(is_text(t, T_DOC, "a", "kept"));
+    txn_abort(t);
+    store_close(s);
+    test_rmdir(dir);
+    test_rmdir(other);
+    mem_give(dir);
+    mem_give(other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -499,6 +559,7 @@ int main(void)
         cmocka_unit_test(test_a_file_size_limit_costs_one_commit),
         cmocka_unit_test(test_a_full_disk_costs_one_commit),
         cmocka_unit_test(test_little_address_space_is_enough),
+        cmocka_unit_test(test_a_lock_file_of_another_state_is_refused_and_then_made_anew),
         cmocka_unit_test(test_a_reader_that_died_does_not_make_the_file_grow),
     };
 
