@@ -284,6 +284,21 @@ static int check_state(struct store *s, uint64_t bytes, struct err *e)
     return rc;
 }
 
+/* The tables of a new file or a compacted copy say no number, or that of the file they were copied from (see write_number). Two
+ * commits later neither meta page leads to them. */
+static int number_twice(struct store *s, struct err *e)
+{
+    int rc = 0;
+
+    for (int i = 0; i < 2 && !rc; i++) {
+        struct txn *t;
+        rc = txn_write(s, &t, e);
+        if (!rc)
+            rc = txn_commit(t, e);
+    }
+    return rc;
+}
+
 static int open_once(struct store **out, const char *dir, int writable, struct err *e)
 {
     struct store *s = mem_take(1, sizeof *s);
@@ -326,6 +341,8 @@ static int open_once(struct store **out, const char *dir, int writable, struct e
         rc = check_state(s, bytes, e);
     if (!rc && writable)
         rc = open_tables(s, e);
+    if (!rc && writable && store_last_commit(s) <= 1)
+        rc = number_twice(s, e);
     if (rc) {
         store_close(s);
         return rc;
@@ -504,8 +521,8 @@ int txn_write(struct store *s, struct txn **out, struct err *e)
     return begin(s, 1, out, e);
 }
 
-/* Each commit says its number inside the tree: a meta page that leads to an older tree is found out. LMDB numbers a compacted copy
- * anew, from 1; such a file holds no older state. */
+/* Each commit says its number inside the tree: a meta page that leads to an older tree, or bears a changed number, is found out.
+ * LMDB numbers a compacted copy anew, from 1, until number_twice(). */
 static const char commit_key[] = "commit";
 
 static int write_number(struct txn *t, struct err *e)

@@ -255,7 +255,7 @@ static void test_a_flipped_bit_is_reported_or_harmless(void **state)
         got = trial(&p, p.n, when_of(i));
         p.bytes[at] ^= bit;
         if (got < SOUND || got >= WRONG) {
-            print_error("bit %d of byte %zu (page %zu, offset %zu): outcome %d\n", bit, at, at / 4096, at % 4096, got);
+            print_error("flip of %d in byte %zu (page %zu, offset %zu): outcome %d\n", bit, at, at / 4096, at % 4096, got);
             fail();
         }
         count[got]++;
