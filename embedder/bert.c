@@ -19,17 +19,6 @@ struct scratch {
     float *values; /* panels [N, D] */
 };
 
-static size_t floats(const struct bert_config *c, uint32_t T, uint32_t N)
-{
-    return (size_t)T * (4 * (size_t)c->hidden + c->ffn) + (size_t)N * N + kern_panels(N, c->head) +
-           kern_panels(c->head, N);
-}
-
-size_t bert_scratch_bytes(const struct bert_config *c, uint32_t T, uint32_t N)
-{
-    return floats(c, T, N) * sizeof(float) + 8 * 128; /* six blocks, each rounded up and guarded */
-}
-
 static int scratch_take(struct scratch *s, const struct bert_config *c, uint32_t T, uint32_t N,
                         struct arena *a, struct err *e)
 {

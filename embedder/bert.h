@@ -39,9 +39,6 @@ int bert_config_read(struct bert_config *c, const char *model_dir, struct err *e
 int bert_load(struct bert *b, const char *model_dir, struct team *team, struct err *e);
 void bert_free(struct bert *b);
 
-/* Bytes that bert_run takes from its arena for T tokens whose longest sequence has N. */
-size_t bert_scratch_bytes(const struct bert_config *c, uint32_t T, uint32_t N);
-
 /* ids: [T] of all sequences in a row, checked by the caller; begin: [n + 1] token offsets.
  * x: out, [T, hidden] last hidden states. Scratch from tmp, rewound before the return. */
 int bert_run(const struct bert *b, const int32_t *ids, const uint32_t *begin, uint32_t n,

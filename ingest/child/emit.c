@@ -40,14 +40,6 @@ int emit_open(struct emit **out, int fd, int json, struct err *e)
     return 0;
 }
 
-void emit_close(struct emit *em)
-{
-    if (!em)
-        return;
-    buf_free(&em->b);
-    mem_give(em);
-}
-
 static int send_bytes(struct emit *em, enum frame_type type, const void *payload, size_t n)
 {
     unsigned char head[FRAME_HEAD] = {(unsigned char)type};

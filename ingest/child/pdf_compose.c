@@ -34,13 +34,6 @@ int seen_open(struct seen **out, struct err *e)
     return s && s->slot ? 0 : err_set(e, ERR_NOMEM, "words of the document");
 }
 
-void seen_free(struct seen *s)
-{
-    if (s)
-        mem_give(s->slot);
-    mem_give(s);
-}
-
 /* Lower case, without what stands around a word. */
 static uint64_t word_hash(const char *s, size_t n)
 {

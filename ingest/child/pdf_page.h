@@ -71,10 +71,10 @@ struct sizes {
 float sizes_body(const struct sizes *s);
 void sizes_add(struct sizes *s, const struct pdf_page *p);
 
-/* Words that occurred in the document so far (hashes): evidence for hyphens at line ends. */
+/* Words that occurred in the document so far (hashes): evidence for hyphens at line ends. Lives as long as
+ * the process, which ends by _exit(). */
 struct seen;
 int seen_open(struct seen **out, struct err *e);
-void seen_free(struct seen *s);
 
 struct outline;
 
