@@ -267,25 +267,12 @@ static int remove_chunks(struct index_batch *b, const struct doc_row *d, struct 
 
 static int remove_pages(struct index_batch *b, const struct doc_row *d, struct err *e)
 {
-    int rc = 0;
+    uint64_t n;
+    int rc = txn_del_all(b->t, T_PAGE, d->v.id, DOC_ID_BYTES, &n, e);
 
-    for (uint32_t left = d->v.n_pages; left && !rc; left--) {
-        unsigned char copy[PAGE_KEY];
-        struct scan *sc;
-        const void *key, *p;
-        size_t n_key, n;
-        rc = scan_open(b->t, T_PAGE, d->v.id, DOC_ID_BYTES, &sc, e);
-        if (rc)
-            return rc;
-        rc = scan_next(sc, &key, &n_key, &p, &n, e);
-        if (!rc && n_key == sizeof copy)
-            memcpy(copy, key, sizeof copy);
-        scan_close(sc);
-        if (rc == ERR_NOTFOUND)
-            return err_set(e, ERR_CORRUPT, "a document has fewer pages than its record says");
-        if (!rc)
-            rc = txn_del(b->t, T_PAGE, copy, sizeof copy, e);
-    }
+    if (!rc && n != d->v.n_pages)
+        rc = err_set(e, ERR_CORRUPT, "a document has %llu pages where its record says %u", (unsigned long long)n,
+                     d->v.n_pages);
     return rc;
 }
 

@@ -213,25 +213,9 @@ int tomb_set_run(struct txn *t, uint32_t first, uint32_t n, struct err *e)
 
 int tomb_clear_all(struct txn *t, struct err *e)
 {
-    for (;;) {
-        struct scan *sc;
-        unsigned char copy[2];
-        const void *key, *p;
-        size_t n_key, n;
-        int rc = scan_open(t, T_TOMB, NULL, 0, &sc, e);
-        if (rc)
-            return rc;
-        rc = scan_next(sc, &key, &n_key, &p, &n, e);
-        if (!rc && n_key == sizeof copy)
-            memcpy(copy, key, sizeof copy);
-        scan_close(sc);
-        if (rc == ERR_NOTFOUND)
-            return 0;
-        if (!rc)
-            rc = txn_del(t, T_TOMB, copy, sizeof copy, e);
-        if (rc)
-            return rc;
-    }
+    uint64_t n;
+
+    return txn_del_all(t, T_TOMB, NULL, 0, &n, e);
 }
 
 int tomb_load(struct txn *t, struct roaring_bitmap_s **out, struct err *e)

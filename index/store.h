@@ -51,11 +51,9 @@ int txn_get(struct txn *t, enum table tb, const void *key, size_t n_key, const v
 int txn_put(struct txn *t, enum table tb, const void *key, size_t n_key, const void *p, size_t n,
             struct err *e);
 int txn_del(struct txn *t, enum table tb, const void *key, size_t n_key, struct err *e); /* ERR_NOTFOUND */
-/* Room for a payload of n bytes in the page itself, to be filled before the next call on t; the checksum is
- * set by txn_seal(). */
-int txn_reserve(struct txn *t, enum table tb, const void *key, size_t n_key, size_t n, void **p,
-                struct err *e);
-int txn_seal(struct txn *t, enum table tb, const void *key, size_t n_key, struct err *e);
+/* Deletes every record whose key begins with prefix (n_prefix 0: all of the table); *n: how many. A damaged record is
+ * ERR_CORRUPT. */
+int txn_del_all(struct txn *t, enum table tb, const void *prefix, size_t n_prefix, uint64_t *n, struct err *e);
 int txn_stat(struct txn *t, enum table tb, uint64_t *entries, uint64_t *bytes, struct err *e);
 
 /* Cursor over the keys >= first that begin with prefix (n_prefix 0: all). Ordered by bytes. */

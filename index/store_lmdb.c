@@ -3,31 +3,25 @@
  * Threads: a read transaction may be used by several threads at once; writes by one thread. */
 #include "index/store.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "index/store_file.h"
 #include "index/store_record.h"
 #include "index/tree.h"
 
 #define MAX_READERS 1024
 #define LOOK_MOST GIB /* a reader looks over a file up to this size when it opens it: 0.1 ms a MB */
-#define FULL_BYTES MIB /* less free space than this, and a short write means a full disk */
-
-/* Virtual address space, not disk: 1 TiB where the system gives it, else less. */
-static const size_t map_sizes[] = {(size_t)1 << 40, (size_t)1 << 36, (size_t)1 << 33, (size_t)1 << 31, (size_t)1 << 29, (size_t)1 << 27};
 
 struct store {
     MDB_env *env;
@@ -62,13 +56,6 @@ struct scan {
     int ended;
 };
 
-static int disk_is_full(const struct store *s)
-{
-    struct statvfs v;
-
-    return statvfs(s->dir, &v) == 0 && (uint64_t)v.f_bavail * v.f_frsize < FULL_BYTES;
-}
-
 /* s: NULL when the failure says nothing about the library's own file. */
 static int fail(struct store *s, struct err *e, int rc, const char *what)
 {
@@ -96,7 +83,7 @@ static int fail(struct store *s, struct err *e, int rc, const char *what)
     case EFBIG:
         return err_set(e, ERR_FULL, "%s: no space left (%s); nothing of it was stored", what, strerror(rc));
     case EIO: /* LMDB reports a short write, which is how a full disk shows, as EIO as well */
-        if (s && disk_is_full(s))
+        if (s && store_disk_full(s->dir))
             return err_set(e, ERR_FULL, "%s: the disk of %s is full; nothing of it was stored", what, s->dir);
         if (s)
             atomic_store(&s->broken, 1);
@@ -107,66 +94,6 @@ static int fail(struct store *s, struct err *e, int rc, const char *what)
 }
 
 /* ---- open ---- */
-
-struct metas {
-    uint64_t commit[2], n_pages[2];
-    uint32_t page_bytes[2]; /* 0: that page is not there */
-};
-
-static int read_metas(int fd, struct metas *m, struct err *e)
-{
-    unsigned char page[TREE_META_BYTES];
-    off_t at = 0;
-    int rc = 0;
-
-    memset(m, 0, sizeof *m);
-    for (unsigned i = 0; i < 2 && !rc; i++) {
-        if (pread(fd, page, sizeof page, at) != (ssize_t)sizeof page)
-            break;
-        rc = tree_meta(page, i, &m->commit[i], &m->n_pages[i], &m->page_bytes[i], e);
-        at = m->page_bytes[0];
-    }
-    return rc;
-}
-
-/* The pages that the newer meta page promises must be there: reading behind the end of a file that was cut off is a signal.
- * The two meta pages are those of the last two commits; else one of them is damaged, and an older state would pass for
- * the newest. A writer at work may change both between two looks, so a few are taken. The length is asked last: a writer makes
- * the file longer before its meta page says so. */
-static int check_length(const char *file, uint64_t *bytes, struct err *e)
-{
-    struct metas m;
-    struct stat st;
-    int in_row = 0;
-    int rc = 0;
-    int fd = open(file, O_RDONLY | O_CLOEXEC);
-
-    *bytes = 0;
-    if (fd < 0)
-        return errno == ENOENT ? 0 : err_errno(e, errno, "open %s", file);
-    for (int tries = 0; tries < 50 && !rc && !in_row; tries++) {
-        if (tries)
-            clock_nap_ms(1);
-        rc = read_metas(fd, &m, e);
-        in_row = m.commit[0] - m.commit[1] + 1 <= 2; /* one apart, or both 0 */
-    }
-    if (!rc && fstat(fd, &st) < 0)
-        rc = err_errno(e, errno, "stat %s", file);
-    close(fd);
-    if (rc)
-        return err_wrap(e, "%s", file);
-    if (st.st_size == 0)
-        return 0; /* being made */
-    if (!m.page_bytes[1])
-        return err_set(e, ERR_CORRUPT, "%s is cut off: %lld bytes are less than its two meta pages", file, (long long)st.st_size);
-    if (m.page_bytes[0] != m.page_bytes[1] || !in_row)
-        return err_set(e, ERR_CORRUPT, "%s: its two meta pages do not belong together", file);
-    *bytes = m.n_pages[m.commit[1] > m.commit[0]] * m.page_bytes[0];
-    if (*bytes > (uint64_t)st.st_size)
-        return err_set(e, ERR_CORRUPT, "%s is cut off: %lld bytes, but its meta page needs %llu", file,
-                       (long long)st.st_size, (unsigned long long)*bytes);
-    return 0;
-}
 
 /* A writer's handles. A reader has none: LMDB would follow the pages of the table of tables without a check. */
 static int open_tables(struct store *s, struct err *e)
@@ -186,20 +113,6 @@ static int open_tables(struct store *s, struct err *e)
     return rc ? fail(s, e, rc, "open the library") : 0;
 }
 
-/* The largest size of which two mappings find room, LMDB's and ours; 0: none. Asked beforehand, because an opening that fails half-way
- * leaves LMDB's lock file without the number of the last commit. */
-static size_t find_room(uint64_t bytes)
-{
-    for (size_t i = 0; i < sizeof map_sizes / sizeof map_sizes[0] && map_sizes[i] > bytes; i++) {
-        void *p = mmap(NULL, 2 * map_sizes[i], PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (p == MAP_FAILED)
-            continue;
-        munmap(p, 2 * map_sizes[i]);
-        return map_sizes[i];
-    }
-    return 0;
-}
-
 static int open_env(struct store *s, unsigned flags)
 {
     int rc = mdb_env_create(&s->env);
@@ -217,26 +130,6 @@ static int open_env(struct store *s, unsigned flags)
     return rc;
 }
 
-/* LMDB 0.9.24 leaves its descriptors of data.mdb open across exec: a parser child would inherit them, a writer's even open for
- * writing. A writer has a second one that LMDB does not tell: it is found by its file. A descriptor that another thread exchanges
- * meanwhile may lose its inheritance too, which nothing in docent asks for. */
-static void keep_from_children(int fd, const struct stat *file, int writable)
-{
-    DIR *all = writable ? opendir("/proc/self/fd") : NULL;
-    struct dirent *d;
-
-    fcntl(fd, F_SETFD, FD_CLOEXEC);
-    while (all && (d = readdir(all)) != NULL) {
-        char name[300];
-        struct stat st;
-        snprintf(name, sizeof name, "/proc/self/fd/%s", d->d_name);
-        if (d->d_name[0] != '.' && stat(name, &st) == 0 && st.st_dev == file->st_dev && st.st_ino == file->st_ino)
-            fcntl((int)strtol(d->d_name, NULL, 10), F_SETFD, FD_CLOEXEC);
-    }
-    if (all)
-        closedir(all);
-}
-
 /* The mapping that tree.c reads. The kernel reads ahead in it as long as the file fits half of the memory. */
 static int map_file(struct store *s, uint64_t bytes, struct err *e)
 {
@@ -247,7 +140,7 @@ static int map_file(struct store *s, uint64_t bytes, struct err *e)
 
     if (mdb_env_get_fd(s->env, &fd) || fstat(fd, &st) < 0 || mdb_env_stat(s->env, &size))
         return err_set(e, ERR_IO, "open %s: its file cannot be asked", s->dir);
-    keep_from_children(fd, &st, s->writable);
+    store_file_keep(fd, &st, s->writable);
     s->inode = st.st_ino;
     s->page_bytes = size.ms_psize;
     s->map = mmap(NULL, s->map_bytes, PROT_READ, MAP_SHARED, fd, 0);
@@ -315,9 +208,9 @@ static int open_once(struct store **out, const char *dir, int writable, struct e
     s->writable = writable;
     atomic_init(&s->refs, 1);
     atomic_init(&s->broken, 0);
-    rc = check_length(file, &bytes, e);
+    rc = store_file_check(file, &bytes, e);
     if (!rc) {
-        s->map_bytes = find_room(bytes);
+        s->map_bytes = store_map_room(bytes);
         if (!s->map_bytes)
             rc = err_set(e, ERR_NOMEM, "open %s: no address space for twice %llu bytes", dir, (unsigned long long)bytes);
     }
@@ -618,8 +511,9 @@ int txn_get(struct txn *t, enum table tb, const void *key, size_t n_key, const v
     return record_payload(tb, key, n_key, value.p, value.n, p, n, e);
 }
 
-int txn_reserve(struct txn *t, enum table tb, const void *key, size_t n_key, size_t n, void **p,
-                struct err *e)
+/* LMDB makes room in the page itself (MDB_RESERVE), so that header and payload are copied once. */
+int txn_put(struct txn *t, enum table tb, const void *key, size_t n_key, const void *p, size_t n,
+            struct err *e)
 {
     MDB_val k = {n_key, (void *)(uintptr_t)key};
     MDB_val v = {n + RECORD_HEADER, NULL};
@@ -630,33 +524,8 @@ int txn_reserve(struct txn *t, enum table tb, const void *key, size_t n_key, siz
     rc = mdb_put(t->txn, t->s->dbi[tb], &k, &v, MDB_RESERVE);
     if (rc)
         return fail(t->s, e, rc, table_name(tb));
-    memset(v.mv_data, 0, RECORD_HEADER);
-    *p = (char *)v.mv_data + RECORD_HEADER;
-    return 0;
-}
-
-int txn_put(struct txn *t, enum table tb, const void *key, size_t n_key, const void *p, size_t n,
-            struct err *e)
-{
-    void *to;
-    int rc = txn_reserve(t, tb, key, n_key, n, &to, e);
-
-    if (rc)
-        return rc;
-    memcpy(to, p, n);
-    record_header((unsigned char *)to - RECORD_HEADER, tb, key, n_key, p, n);
-    return 0;
-}
-
-int txn_seal(struct txn *t, enum table tb, const void *key, size_t n_key, struct err *e)
-{
-    MDB_val k = {n_key, (void *)(uintptr_t)key};
-    MDB_val v;
-    int rc = mdb_get(t->txn, t->s->dbi[tb], &k, &v);
-
-    if (rc)
-        return fail(t->s, e, rc, table_name(tb));
-    record_header(v.mv_data, tb, key, n_key, (char *)v.mv_data + RECORD_HEADER, v.mv_size - RECORD_HEADER);
+    memcpy((char *)v.mv_data + RECORD_HEADER, p, n);
+    record_header(v.mv_data, tb, key, n_key, p, n);
     return 0;
 }
 

@@ -88,3 +88,29 @@ int record_payload(enum table tb, const void *key, size_t n_key, const void *val
     *n = n_value - RECORD_HEADER;
     return 0;
 }
+
+int txn_del_all(struct txn *t, enum table tb, const void *prefix, size_t n_prefix, uint64_t *n, struct err *e)
+{
+    *n = 0;
+    for (;;) { /* the first one each time: a cursor does not outlive a change */
+        unsigned char copy[511];
+        struct scan *sc;
+        const void *key, *p;
+        size_t n_key, n_p;
+        int rc = scan_open(t, tb, prefix, n_prefix, &sc, e);
+
+        if (rc)
+            return rc;
+        rc = scan_next(sc, &key, &n_key, &p, &n_p, e);
+        if (!rc)
+            memcpy(copy, key, n_key);
+        scan_close(sc);
+        if (rc == ERR_NOTFOUND)
+            return 0;
+        if (!rc)
+            rc = txn_del(t, tb, copy, n_key, e);
+        if (rc)
+            return rc;
+        ++*n;
+    }
+}
