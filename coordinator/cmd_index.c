@@ -56,37 +56,43 @@ static void on_file(void *arg, const char *path, const char *status, const char 
 }
 
 /* A new library takes its identity from the model that is here. */
-static int create_if_missing(const struct globals *g, struct err *e)
+static int create_library(const char *dir, const struct embedder *emb, struct err *e)
 {
-    struct engine en;
-    struct engine_opts o = globals_engine(g, LIB_READ, 1, 0);
     struct library_conf c;
-    struct library *lib;
-    struct err why = {0};
-    int rc = library_open(&lib, g->library, LIB_READ, &why);
+    int rc;
 
-    if (rc == 0) {
-        library_close(lib);
-        return 0;
-    }
-    if (rc != ERR_NOTFOUND)
-        return err_set(e, (enum err_code)rc, "%s", why.msg);
-    o.library = NULL;
-    rc = engine_open(&en, &o, e);
-    if (rc)
-        return rc;
     memset(&c, 0, sizeof c);
-    snprintf(c.name, sizeof c.name, "%.120s", strrchr(g->library, '/') ? strrchr(g->library, '/') + 1 : g->library);
+    snprintf(c.name, sizeof c.name, "%.120s", strrchr(dir, '/') ? strrchr(dir, '/') + 1 : dir);
     snprintf(c.chunking, sizeof c.chunking, "v1 target=200 context=%d", CONTEXT_VERSION);
-    if (en.emb) {
-        const struct embedder_info *i = embedder_info(en.emb);
+    if (emb) {
+        const struct embedder_info *i = embedder_info(emb);
         snprintf(c.embedder, sizeof c.embedder, "%s", i->id);
         snprintf(c.embedder_name, sizeof c.embedder_name, "%s", i->name);
         c.dim = i->dim;
     }
-    engine_close(&en);
-    rc = library_create(g->library, &c, e);
+    rc = library_create(dir, &c, e);
     return rc == ERR_EXISTS ? 0 : rc; /* another process made it meanwhile */
+}
+
+/* The library first where there is one, so that a busy one is said before a model is loaded; else the model first. */
+static int open_engine(struct engine *en, const struct globals *g, int flags, struct err *e)
+{
+    struct engine_opts o = globals_engine(g, flags, 1, 0);
+    int rc;
+
+    if (library_exists(g->library))
+        return engine_open(en, &o, e);
+    o.library = NULL;
+    rc = engine_open(en, &o, e);
+    if (rc)
+        return rc;
+    rc = create_library(g->library, en->emb, e);
+    o.library = g->library;
+    if (!rc)
+        rc = engine_open_library(en, &o, e);
+    if (rc)
+        engine_close(en);
+    return rc;
 }
 
 static json_t *report_json(const struct index_progress *p, const char *ended)
@@ -159,7 +165,6 @@ static int run(int argc, char **argv)
         {NULL, 0, OPT_FLAG, NULL, 0, 0, NULL, NULL, NULL},
     };
     struct engine en;
-    struct engine_opts eo;
     struct index_progress p = {0};
     struct view v = {.listed = 0};
     struct err e = {0};
@@ -179,10 +184,7 @@ static int run(int argc, char **argv)
             return args_fail(&command_index, &e);
         }
     catch_stop();
-    if (create_if_missing(&g, &e))
-        return args_fail(&command_index, &e);
-    eo = globals_engine(&g, LIB_WRITE | (wait ? LIB_WAIT : 0), 1, 0);
-    if (engine_open(&en, &eo, &e))
+    if (open_engine(&en, &g, LIB_WRITE | (wait ? LIB_WAIT : 0), &e))
         return args_fail(&command_index, &e);
     say_missing(&g, &en);
     progress_start(&v.progress, quiet || g.json);

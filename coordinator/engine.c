@@ -114,6 +114,13 @@ int engine_open(struct engine *en, const struct engine_opts *o, struct err *e)
     return rc;
 }
 
+int engine_open_library(struct engine *en, const struct engine_opts *o, struct err *e)
+{
+    int rc = library_open(&en->lib, o->library, o->lib_flags, e);
+
+    return rc ? rc : check_embedder(en, o, e);
+}
+
 void engine_close(struct engine *en)
 {
     generator_close(en->gen);

@@ -30,6 +30,9 @@ struct engine_opts {
 /* Opens what is asked for. A missing model is not an error (emb/gen stay NULL, why says so); a broken model is, and so is a
  * library made with another embedder. */
 int engine_open(struct engine *en, const struct engine_opts *o, struct err *e);
+/* Opens o->library into an engine that has its models already, with the same checks (for a library that had to be made first, out of
+ * what the model says). On error en keeps its models. */
+int engine_open_library(struct engine *en, const struct engine_opts *o, struct err *e);
 void engine_close(struct engine *en);
 
 #endif

@@ -34,6 +34,7 @@ struct library_conf {
 #define LIB_WRITE 1
 #define LIB_WAIT 2 /* with LIB_WRITE: wait for another writer instead of ERR_BUSY */
 
+int library_exists(const char *dir); /* 1: there is a library.conf, of whatever version */
 int library_create(const char *dir, const struct library_conf *conf, struct err *e); /* ERR_EXISTS */
 /* ERR_NOTFOUND: no library there. ERR_VERSION: a newer format, or another analyzer, and what to do.
  * ERR_BUSY: another process writes; the message names its pid. ERR_CORRUPT: data.mdb is shorter than its meta page

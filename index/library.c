@@ -133,6 +133,13 @@ static int lock_writer(struct library *lib, struct err *e)
 
 /* ---- open, create, close ---- */
 
+int library_exists(const char *dir)
+{
+    char path[4200];
+
+    return (size_t)snprintf(path, sizeof path, "%s/library.conf", dir) < sizeof path && access(path, F_OK) == 0;
+}
+
 int library_create(const char *dir, const struct library_conf *conf, struct err *e)
 {
     char path[4200];
@@ -141,8 +148,7 @@ int library_create(const char *dir, const struct library_conf *conf, struct err 
 
     if (strlen(dir) >= 4000)
         return err_set(e, ERR_INVALID, "library path of %zu bytes", strlen(dir));
-    snprintf(path, sizeof path, "%s/library.conf", dir);
-    if (access(path, F_OK) == 0)
+    if (library_exists(dir))
         return err_set(e, ERR_EXISTS, "there is a library in %s already", dir);
     snprintf(path, sizeof path, "%s/shard-0000", dir);
     rc = file_mkdirs(path, e);
