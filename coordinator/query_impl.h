@@ -120,4 +120,26 @@ int word_listed(const char *w, size_t n, const char *const *list, size_t k);
 int rewrite(const char *question, const struct turn *history, uint32_t n, struct arena *a,
             const char **out, struct err *e);
 
+/* ---- retrieve.c ---- */
+
+struct search { /* one retrieval on its way */
+    struct engine *en;
+    const struct query *q;
+    struct arena *a;
+    struct results *out;
+    struct snapshot *s;
+    uint32_t k;
+    float *vec; /* [dim] of the question, NULL: words only */
+    struct fuse_query about;
+    const char *content; /* the question without words like "how" and "the" */
+    struct candidate *c;
+    uint32_t n_c;
+    double t; /* start of the running step */
+};
+
+/* All steps into s->out; the caller has set en, q, a, out and t. The snapshot stays with s, for what is quoted from the hits, until
+ * retrieve_end() (also after an error). */
+int retrieve(struct search *s, struct err *e);
+void retrieve_end(struct search *s);
+
 #endif
